@@ -1,0 +1,195 @@
+"""Declared parameters and domains: data about a loss, from which validation, tests and kernels derive."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A set of real numbers that a prediction, a target or a parameter may take.
+
+    Parameters
+    ----------
+    name : str
+        How error messages call a member, e.g. ``"a label 0 or 1"``.
+    low, high : float
+        The ends. Infinite ends are never members unless ``closed_at_infinity``.
+    open_low, open_high : bool
+        Whether a finite end is excluded.
+    members : tuple of float
+        If not empty, the only members.
+    example : float
+        A harmless member: it stands in for masked entries.
+    cure : str
+        What an error message advises a caller whose data lie outside.
+    """
+
+    name: str
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    closed_at_infinity: bool = False
+    members: tuple[float, ...] = ()
+    example: float = 0.0
+    cure: str = ""
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether only finitely many values are members."""
+        return bool(self.members)
+
+    def condition(self, xp: Any, x: Any) -> Any:
+        """Whether ``x`` is a member, as an expression over primitives. NaN never is one."""
+        if self.members:
+            inside = xp.equal(x, self.members[0])
+            for member in self.members[1:]:
+                inside = xp.logical_or(inside, xp.equal(x, member))
+            return inside
+        if math.isinf(self.low) and math.isinf(self.high):
+            limit = math.inf
+            return xp.abs(x) <= limit if self.closed_at_infinity else xp.abs(x) < limit
+        excludes_low = self.open_low or (math.isinf(self.low) and not self.closed_at_infinity)
+        excludes_high = self.open_high or (math.isinf(self.high) and not self.closed_at_infinity)
+        above = x > self.low if excludes_low else x >= self.low
+        below = x < self.high if excludes_high else x <= self.high
+        return xp.logical_and(above, below)
+
+    def __contains__(self, value: float) -> bool:
+        if self.members:
+            return value in self.members
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        finite = math.isfinite(value) or (self.closed_at_infinity and not math.isnan(value))
+        return above and below and finite
+
+    def sample(self, rng: np.random.Generator, size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Draw ordinary members, for tests and demonstrations."""
+        if self.members:
+            return rng.choice(np.asarray(self.members, dtype=np.float64), size)
+        if math.isinf(self.low) and math.isinf(self.high):
+            return rng.normal(0.0, 2.0, size)
+        if math.isinf(self.high):
+            return self.low + rng.gamma(1.5, 1.0, size)
+        if math.isinf(self.low):
+            return self.high - rng.gamma(1.5, 1.0, size)
+        return rng.uniform(self.low, self.high, size)
+
+
+REAL = Domain("a finite number")
+EXTENDED_REAL = Domain("a number", closed_at_infinity=True)
+NONNEGATIVE = Domain("a finite number >= 0", low=0.0, example=1.0)
+POSITIVE = Domain("a finite number > 0", low=0.0, open_low=True, example=1.0)
+PROBABILITY = Domain(
+    "a probability in [0, 1]",
+    low=0.0,
+    high=1.0,
+    example=0.5,
+    cure="labels -1/+1 are converted by (label + 1) / 2, logits by a sigmoid",
+)
+LOG_PROBABILITY = Domain(
+    "a log-probability <= 0",
+    high=0.0,
+    closed_at_infinity=True,
+    example=-1.0,
+    cure="for logits use inputs='logits'",
+)
+BINARY = Domain(
+    "a label 0 or 1",
+    members=(0.0, 1.0),
+    example=0.0,
+    cure="labels -1/+1 are converted by (label + 1) / 2",
+)
+SIGNED = Domain(
+    "a label -1 or +1",
+    members=(-1.0, 1.0),
+    example=1.0,
+    cure="labels 0/1 are converted by lossfn.to_signed",
+)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a loss declares about one of its parameters.
+
+    ``structural`` values stay plain Python numbers inside ``expression`` and give a kernel of their own (a power that
+    is exactly 2); every other number is a symbol, so that one kernel serves all of them. Parameters whose domain is
+    a tuple of choices are always structural.
+    """
+
+    domain: Domain | tuple[Any, ...]
+    symbol: str
+    doc: str
+    structural: tuple[float, ...] = ()
+    optional: bool = False
+    in_target_units: bool = False
+
+    def is_symbolic(self, value: Any) -> bool:
+        """Whether this value enters the expression as a symbol."""
+        return isinstance(self.domain, Domain) and value is not None and value not in self.structural
+
+    def validate(self, owner: str, name: str, value: Any) -> Any:
+        """Return the value in canonical type or raise, naming the loss, the parameter and the cure."""
+        if isinstance(self.domain, tuple):
+            if value not in self.domain:
+                choices = ", ".join(repr(choice) for choice in self.domain)
+                raise ValueError(f"{owner}: {name} must be one of {choices}; got {value!r}")
+            return value
+        if value is None and self.optional:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{owner}: {name} must be a number, {self.domain.name}; got {value!r}")
+        number = float(value)
+        if number not in self.domain:
+            raise ValueError(f"{owner}: {name} must be {self.domain.name}; got {value!r}")
+        return number
+
+
+def _parameter(default: Any, parameter: Parameter) -> Any:
+    return dataclasses.field(default=default, metadata={"parameter": parameter})
+
+
+def _number_field(domain: Domain) -> Callable[..., Any]:
+    def declare(
+        default: float | None,
+        *,
+        symbol: str,
+        doc: str,
+        structural: Sequence[float] = (),
+        optional: bool = False,
+        in_target_units: bool = False,
+    ) -> Any:
+        return _parameter(default, Parameter(domain, symbol, doc, tuple(structural), optional, in_target_units))
+
+    declare.__doc__ = f"Declare a parameter: {domain.name}."
+    return declare
+
+
+real = _number_field(REAL)
+positive = _number_field(POSITIVE)
+nonnegative = _number_field(NONNEGATIVE)
+open_fraction = _number_field(
+    Domain("a number strictly between 0 and 1", 0.0, 1.0, open_low=True, open_high=True, example=0.5)
+)
+half_open_fraction = _number_field(Domain("a number in [0, 1)", 0.0, 1.0, open_high=True))
+
+
+def choice(default: Any, options: Sequence[Any], *, symbol: str, doc: str) -> Any:
+    """Declare a parameter that is one of a few values, each with an expression of its own."""
+    return _parameter(default, Parameter(tuple(options), symbol, doc))
+
+
+def parameters_of(loss_class: type) -> dict[str, Parameter]:
+    """Return the declared parameters of a loss class, in order."""
+    return {
+        field.name: field.metadata["parameter"]
+        for field in dataclasses.fields(loss_class)
+        if "parameter" in field.metadata
+    }
