@@ -1,0 +1,71 @@
+"""A user-owned folder for generated source and compiled kernels."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import stat
+import tempfile
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def folder() -> Path | None:
+    """Return the cache folder, created private, or ``None`` where nothing may be written.
+
+    ``LOSSFN_CACHE_DIR`` names it; otherwise it stands in the user's cache folder. A folder that belongs to somebody
+    else or that others may write to is not used: its content is executed.
+    """
+    named = os.environ.get("LOSSFN_CACHE_DIR")
+    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lossfn"
+    try:
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = base.stat()
+    except (OSError, RuntimeError):
+        return None
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+        return None
+    return base if os.access(base, os.W_OK) else None
+
+
+def read(name: str) -> str | None:
+    """Return the text of a cached file, or ``None``."""
+    base = folder()
+    if base is None:
+        return None
+    try:
+        return (base / name).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def write(name: str, text: str) -> Path | None:
+    """Write a cached file atomically; return its path, or ``None`` where the cache cannot be written."""
+    base = folder()
+    if base is None:
+        return None
+    path = base / name
+    try:
+        handle, temporary = tempfile.mkstemp(dir=base, prefix=name, suffix=".part")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except OSError:
+        return None
+    return path
+
+
+def digest(*texts: str) -> str:
+    """Return a short hash of texts."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:24]
+
+
+@cache
+def engine_version() -> str:
+    """Return a hash of everything that turns a definition into numbers: the engine's source and the libraries."""
+    here = Path(__file__).parent
+    sources = [path.read_text(encoding="utf-8") for path in sorted(here.rglob("*.py"))]
+    libraries = [f"{name}={importlib.metadata.version(name)}" for name in ("numba", "llvmlite", "numpy", "sympy")]
+    return digest(*sources, *libraries)

@@ -1,0 +1,151 @@
+"""Record what an ``expression`` computes, without evaluating it.
+
+A recorded graph is the identity of a definition: helpers that it calls, constants and structural parameters are all in
+it, so a cache keyed by its text can never serve an old definition. Recording also refuses whatever a kernel cannot do
+(branches, methods, ``==``) with an error that says what to write instead.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from lossfn.engine.primitives import PRIMITIVES
+
+COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+
+class ExpressionError(TypeError):
+    """An ``expression`` does something that cannot be recorded."""
+
+
+class Node:
+    """One operation of a recorded expression: an operator, a primitive, a symbol or a number."""
+
+    __slots__ = ("arguments", "operation", "value")
+    # NumPy then refuses np.exp(node) instead of building an object array.
+    __array_ufunc__ = None
+
+    def __init__(self, operation: str, *arguments: Node, value: str | float | None = None) -> None:
+        self.operation = operation
+        self.arguments = arguments
+        self.value = value
+
+    def _binary(self, operation: str, other: Any, *, swapped: bool = False) -> Node:
+        node = as_node(other)
+        return Node(operation, node, self) if swapped else Node(operation, self, node)
+
+    def __add__(self, other: Any) -> Node:
+        return self._binary("add", other)
+
+    def __radd__(self, other: Any) -> Node:
+        return self._binary("add", other, swapped=True)
+
+    def __sub__(self, other: Any) -> Node:
+        return self._binary("sub", other)
+
+    def __rsub__(self, other: Any) -> Node:
+        return self._binary("sub", other, swapped=True)
+
+    def __mul__(self, other: Any) -> Node:
+        return self._binary("mul", other)
+
+    def __rmul__(self, other: Any) -> Node:
+        return self._binary("mul", other, swapped=True)
+
+    def __truediv__(self, other: Any) -> Node:
+        return self._binary("div", other)
+
+    def __rtruediv__(self, other: Any) -> Node:
+        return self._binary("div", other, swapped=True)
+
+    def __neg__(self) -> Node:
+        return Node("neg", self)
+
+    def __pos__(self) -> Node:
+        return self
+
+    def __pow__(self, exponent: Any) -> Node:
+        if isinstance(exponent, bool) or not isinstance(exponent, int) or not 1 <= exponent <= 8:
+            raise ExpressionError(f"x ** {exponent!r}: only whole powers 1 to 8 are written so; use xp.power(x, p)")
+        result = self
+        for _ in range(exponent - 1):
+            result = result * self
+        return result
+
+    def __lt__(self, other: Any) -> Node:
+        return self._binary("lt", other)
+
+    def __le__(self, other: Any) -> Node:
+        return self._binary("le", other)
+
+    def __gt__(self, other: Any) -> Node:
+        return self._binary("gt", other)
+
+    def __ge__(self, other: Any) -> Node:
+        return self._binary("ge", other)
+
+    def __abs__(self) -> Node:
+        return Node("abs", self)
+
+    def __eq__(self, other: object) -> Any:
+        raise ExpressionError("'==' and '!=' do not work element by element here; use xp.equal(a, b)")
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> NoReturn:
+        raise ExpressionError("'if', 'and', 'or', 'min', 'max' cannot depend on data; use xp.where, xp.logical_and, ...")
+
+    def __iter__(self) -> NoReturn:
+        raise ExpressionError("a single prediction cannot be unpacked; declare heads = (...) for several predictions")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise ExpressionError(f"'.{name}' is not available: write functions of xp, such as xp.{name}(...), not methods")
+
+
+def as_node(value: Any) -> Node:
+    """Return a node for a recorded value or a plain number."""
+    if isinstance(value, Node):
+        return value
+    if isinstance(value, numbers.Real):
+        return Node("number", value=float(value))
+    raise ExpressionError(f"an expression combines numbers, parameters, pred and target; got {type(value).__name__}")
+
+
+def symbol(name: str) -> Node:
+    """Return a node that stands for data or for a parameter."""
+    return Node("symbol", value=name)
+
+
+class Recorder:
+    """The namespace whose functions record instead of computing."""
+
+    def __getattr__(self, name: str) -> Callable[..., Node]:
+        if name not in PRIMITIVES:
+            known = ", ".join(sorted(PRIMITIVES))
+            raise ExpressionError(f"xp.{name} is not a primitive; there are {known}")
+
+        def record(*arguments: Any) -> Node:
+            return Node(name, *map(as_node, arguments))
+
+        return record
+
+
+def text_of(node: Node) -> str:
+    """Write a graph as text, equal for equal graphs; shared nodes are written once."""
+    lines: list[str] = []
+    numbered: dict[str, int] = {}
+
+    def visit(current: Node) -> int:
+        arguments = ",".join(str(visit(argument)) for argument in current.arguments)
+        line = f"{current.operation}({arguments}){'' if current.value is None else repr(current.value)}"
+        if line not in numbered:
+            numbered[line] = len(lines)
+            lines.append(line)
+        return numbered[line]
+
+    visit(node)
+    return ";".join(lines)
