@@ -33,7 +33,7 @@ def write_atomically(path: str | Path, text: str) -> None:
     path = Path(path)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         # mkstemp makes the file private; a report is an ordinary file, with the permissions the user asks for.
         mask = os.umask(0)

@@ -38,7 +38,7 @@ class ScoreInfo:
     label: str
     """Heading for a table, such as ``"MAE"``."""
     functional: str
-    """What the score rewards: ``"mean"``, ``"median"``, ``"quantile 0.1"``, ``"probability"``, ``"ranking"``, ``"class"``."""
+    """What the score rewards: ``"mean"``, ``"median"``, ``"quantile 0.1"``, ``"probability"``, ``"class"``, ..."""
     lower_is_better: bool
     meaning: str
     """One plain sentence."""
@@ -84,7 +84,7 @@ class LossResult:
     loss: str
     """``repr`` of the loss with its parameters, in units of the target (data-driven ones: median over folds)."""
     elicits: str
-    """What the loss estimates: ``"mean"``, ``"median"``, ``"quantile 0.9"``, ``"M-location"``, ``"probability"``, ..."""
+    """What the loss estimates: ``"mean"``, ``"median"``, ``"quantile 0.9"``, ``"probability"``, ..."""
     formula: str
     """LaTeX without delimiters."""
     l2: float
