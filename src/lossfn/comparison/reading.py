@@ -1,0 +1,225 @@
+"""From a CSV or Parquet file to features and target; every complaint is one line that names the culprit."""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .problems import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SUFFIXES = (".csv", ".parquet", ".pq")
+
+# What the first bytes of a file give away when its name does not fit.
+_SIGNATURES = {
+    b"PK\x03\x04": "is a zip archive or an Excel workbook, not CSV text; export it as CSV",
+    b"\x1f\x8b": "is compressed; unpack it first",
+    b"PAR1": "is a Parquet file; name it .parquet",
+    codecs.BOM_UTF16_LE: "is UTF-16 text; save it as UTF-8 (in Excel: CSV UTF-8)",
+    codecs.BOM_UTF16_BE: "is UTF-16 text; save it as UTF-8 (in Excel: CSV UTF-8)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The columns of a file by the part they play."""
+
+    features: pd.DataFrame
+    target: pd.Series[Any]
+    weight: pd.Series[Any] | None
+    groups: pd.Series[Any] | None
+    dropped: int
+    """Rows left out because target, weight or group was missing."""
+
+
+def read_columns(
+    path: Path, target: str, *, weight: str | None = None, group: str | None = None, drop_missing: bool = False
+) -> Columns:
+    """Read a file and take its columns apart.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file (comma-separated, UTF-8, with a header) or a Parquet file.
+    target, weight, group : str
+        Names of columns; every other column is a feature.
+    drop_missing : bool
+        Leave out rows without target, weight or group instead of refusing them.
+
+    Raises
+    ------
+    DataError
+        Where the file cannot be read or lacks what is asked for.
+    """
+    frame = read_frame(path)
+    roles = {"target": target, "weight": weight, "group": group}
+    wanted = {role: name for role, name in roles.items() if name is not None}
+    for role, name in wanted.items():
+        if name not in frame.columns:
+            raise DataError(f"{path.name}: no column {name!r} for the {role}{_nearest(name, list(frame.columns))}")
+    if len(set(wanted.values())) < len(wanted):
+        raise DataError("target, weight and group must be different columns")
+    if frame.shape[1] == len(wanted):
+        raise DataError(f"{path.name}: no column is left as a feature besides {_listed(wanted.values())}")
+
+    complete = frame[list(wanted.values())].notna().to_numpy().all(axis=1)
+    if not complete.all():
+        if not drop_missing:
+            _refuse_missing(path, frame, wanted)
+        if not complete.any():
+            raise DataError(f"{path.name}: no row has {_listed(wanted.values())}")
+        frame = frame.loc[complete].reset_index(drop=True)
+    return Columns(
+        features=frame.drop(columns=list(wanted.values())),
+        target=frame[target],
+        weight=None if weight is None else frame[weight],
+        groups=None if group is None else frame[group],
+        dropped=int((~complete).sum()),
+    )
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read a whole CSV or Parquet file."""
+    if not path.exists():
+        raise DataError(_no_such_file(path))
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name a file in it")
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path.name}: files of type {path.suffix or '(none)'} cannot be read; use .csv or .parquet")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path.name}: the file is empty")
+    try:
+        table = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
+    except OSError as error:
+        raise DataError(f"{path.name}: cannot be read: {error.strerror or _one_line(str(error))}") from None
+    _check_names(path, table.column_names)
+    _check_types(path, table)
+    if table.num_rows == 0:
+        raise DataError(f"{path.name}: there is a header but no row of data")
+    frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+    frame = frame.reset_index(drop=True)
+    # A first column without a name is what data frames write for their row numbers.
+    return frame.drop(columns="") if "" in frame.columns else frame
+
+
+def _read_csv(path: Path) -> pa.Table:
+    from pyarrow import ArrowInvalid, csv
+
+    _check_text(path)
+    parse = csv.ParseOptions(newlines_in_values=True)
+    convert = csv.ConvertOptions(strings_can_be_null=True)
+    try:
+        table = csv.read_csv(path, parse_options=parse, convert_options=convert)
+    except ArrowInvalid:
+        # Only a single thread counts lines, so that a broken file is read again to say where it breaks.
+        try:
+            options = csv.ReadOptions(use_threads=False)
+            table = csv.read_csv(path, read_options=options, parse_options=parse, convert_options=convert)
+        except ArrowInvalid as error:
+            raise DataError(_broken_csv(path, str(error))) from None
+    return table.rename_columns([name.strip() for name in table.column_names])
+
+
+def _check_text(path: Path) -> None:
+    """Refuse what is not UTF-8 text with commas, before a parser misreads it."""
+    with path.open("rb") as file:
+        head = file.readline()
+        for signature, complaint in _SIGNATURES.items():
+            if head.startswith(signature):
+                raise DataError(f"{path.name}: {complaint}")
+        file.seek(0)
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path.name}: not UTF-8 text (byte 0x{line[error.start]:02x} in line {number}); "
+                    f"convert it, for example: iconv -f latin1 -t utf-8 {path.name} > utf8.csv"
+                ) from None
+    header = head.decode("utf-8-sig").strip()
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if separator in header and "," not in header:
+            raise DataError(f"{path.name}: columns are separated by {name}; save it with commas (and decimal points)")
+
+
+def _broken_csv(path: Path, message: str) -> str:
+    """Say what pyarrow found in words for people."""
+    if "Empty CSV" in message:
+        blank = not path.read_text(encoding="utf-8-sig").strip()
+        return f"{path.name}: the file is blank" if blank else f"{path.name}: there is a header but no row of data"
+    found = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", message)
+    if found is None:
+        return f"{path.name}: broken CSV: {_one_line(message)}"
+    line, expected, got = found.groups()
+    where = f"line {line}" if line else "a line"
+    return f"{path.name}: broken CSV: {where} has {got} values but the header has {expected} columns"
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return parquet.read_table(path)
+    except ArrowException as error:
+        raise DataError(f"{path.name}: not a readable Parquet file: {_one_line(str(error))}") from None
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        places = ", ".join(str(place) for place, name in enumerate(names, start=1) if name == twice[0])
+        complaint = f"have the same name {twice[0]!r}" if twice[0] else "have no name"
+        raise DataError(f"{path.name}: columns {places} {complaint}")
+
+
+def _check_types(path: Path, table: pa.Table) -> None:
+    """Refuse columns that hold neither numbers nor words."""
+    from pyarrow import types
+
+    for field in table.schema:
+        if types.is_nested(field.type) or types.is_binary(field.type) or types.is_large_binary(field.type):
+            raise DataError(f"{path.name}: column {field.name!r} holds {field.type}, neither numbers nor words")
+
+
+def _refuse_missing(path: Path, frame: pd.DataFrame, wanted: dict[str, str]) -> NoReturn:
+    role, name = next((role, name) for role, name in wanted.items() if frame[name].isna().any())
+    rows = frame.index[frame[name].isna()]
+    first = ", ".join(str(row + 1) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
+    raise DataError(
+        f"{path.name}: {role} {name!r} is missing in {len(rows)} of {len(frame)} rows "
+        f"({first}; row 1 follows the header); --drop-missing leaves them out"
+    )
+
+
+def _no_such_file(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"{path}: no such file (there is no folder {folder})"
+    return f"{path}: no such file{_nearest(path.name, [entry.name for entry in folder.iterdir()], listed=False)}"
+
+
+def _nearest(name: str, candidates: Sequence[str], *, listed: bool = True) -> str:
+    """Return the end of a sentence: the names most like `name`, else (if `listed`) the names there are."""
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
+    if close:
+        return f"; did you mean {' or '.join(repr(by_lower[match]) for match in close)}?"
+    shown = _listed(candidates[:8]) + (", ..." if len(candidates) > 8 else "")
+    return f"; there are {shown}" if listed else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _one_line(message: str, limit: int = 160) -> str:
+    text = " ".join(message.split())
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
