@@ -1,0 +1,37 @@
+"""The vocabulary of expressions: every function that a loss may use, with derivative rule, array form and oracle.
+
+Importing this package needs NumPy alone; the compiled form of each primitive lives in :mod:`.kernels`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lossfn.engine.primitives import exponential, guarded, hyperbolic, logarithmic, logistic, piecewise
+from lossfn.engine.primitives.forms import accept_numbers, precise
+from lossfn.engine.primitives.primitive import Primitive
+
+__all__ = ["PRIMITIVES", "Primitive"]
+
+FAMILIES = (
+    exponential.FAMILY,
+    logarithmic.FAMILY,
+    logistic.FAMILY,
+    hyperbolic.FAMILY,
+    guarded.FAMILY,
+    piecewise.FAMILY,
+)
+
+# Functions of truth values, and selection, which must not see NaN in the branch that is not chosen.
+LOGICAL = {"where", "equal", "greater", "logical_and", "logical_or", "logical_not"}
+
+#: Every primitive by its name.
+PRIMITIVES: dict[str, Primitive] = {
+    primitive.name: replace(
+        primitive,
+        array=accept_numbers(primitive.array),
+        oracle=primitive.oracle if primitive.name in LOGICAL else precise(primitive.oracle),
+    )
+    for family in FAMILIES
+    for primitive in family
+}

@@ -1,0 +1,77 @@
+"""Exponentials, written so that nothing cancels near zero and no intermediate result overflows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lossfn.engine.primitives.coefficients import EXPM1MX
+from lossfn.engine.primitives.forms import horner
+from lossfn.engine.primitives.primitive import Primitive
+
+
+def _expm1mx(xp: Any, x: Any) -> Any:
+    # Where e^x has overflowed, subtracting more than 100 could only turn infinity into NaN.
+    far = xp.expm1(x) - xp.where(x > 100.0, 100.0, x)
+    return xp.where(xp.abs(x) < 1.0, x * x * horner(x, EXPM1MX), far)
+
+
+def _mulexp(xp: Any, a: Any, b: Any) -> Any:
+    half = xp.exp(b / 2)
+    vanishes = (a == 0) | (b == -xp.inf)
+    return xp.where(vanishes & (a == a) & (b == b), 0.0, a * half * half)
+
+
+def _mulexp_exactly(mp: Any, a: Any, b: Any) -> Any:
+    return mp.zero if a == 0 or b == -mp.inf else a * mp.exp(b)
+
+
+def _bose(xp: Any, x: Any) -> Any:
+    # 0 - x, not -x: the limit at zero from the left is +inf, and 1/(-0) would be -inf.
+    return 1.0 / xp.expm1(0.0 - x)
+
+
+def _bose_exactly(mp: Any, x: Any) -> Any:
+    return mp.inf if x == 0 else 1 / mp.expm1(-x)
+
+
+FAMILY = (
+    Primitive(
+        name="exp",
+        derivative=lambda ops, x: (ops.exp(x),),
+        array=lambda xp, x: xp.exp(x),
+        oracle=lambda mp, x: mp.exp(x),
+        latex="e^{{{0}}}",
+    ),
+    Primitive(
+        name="expm1",
+        derivative=lambda ops, x: (ops.exp(x),),
+        array=lambda xp, x: xp.expm1(x),
+        oracle=lambda mp, x: mp.expm1(x),
+        latex=r"\left(e^{{{0}}} - 1\right)",
+    ),
+    # e^x - 1 - x
+    Primitive(
+        name="expm1mx",
+        derivative=lambda ops, x: (ops.expm1(x),),
+        array=_expm1mx,
+        oracle=lambda mp, x: mp.inf if mp.isinf(x) else mp.exp(x) - 1 - x,
+        latex=r"\left(e^{{{0}}} - 1 - \left({0}\right)\right)",
+    ),
+    # a·e^b, where zero times infinity is zero and e^b alone may overflow
+    Primitive(
+        name="mulexp",
+        derivative=lambda ops, a, b: (ops.exp(b), ops.mulexp(a, b)),
+        array=_mulexp,
+        oracle=_mulexp_exactly,
+        latex=r"\left({0}\right) e^{{{1}}}",
+    ),
+    # 1/(e^(-x) - 1), the occupation number of Bose-Einstein statistics at energy -x
+    Primitive(
+        name="bose",
+        # bose·(1 + bose), with 1 + bose(x) = -bose(-x), which does not cancel for positive x.
+        derivative=lambda ops, x: (-ops.bose(x) * ops.bose(-x),),
+        array=_bose,
+        oracle=_bose_exactly,
+        latex=r"\frac{{1}}{{e^{{-\left({0}\right)}} - 1}}",
+    ),
+)

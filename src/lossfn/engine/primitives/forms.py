@@ -1,0 +1,92 @@
+"""What the array forms and the oracles of all families share."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lossfn.engine.primitives.coefficients import Polynomial
+
+# Beyond this size 1 is invisible beside u², and beside u, in float32 and float64, and u² is still finite in both.
+HUGE = 2.0**60
+ONE_IS_LOST = 2.0**30
+
+
+def horner(x: Any, table: Polynomial) -> Any:
+    """Evaluate a polynomial on an array. The float64 coefficients serve float32 too, with terms to spare."""
+    total: Any = table.float64[-1]
+    for coefficient in table.float64[-2::-1]:
+        total = total * x + coefficient
+    return total
+
+
+def none_is_nan(a: Any, b: Any) -> Any:
+    """Return where neither argument is NaN."""
+    return (a == a) & (b == b)
+
+
+def accept_numbers(form: Callable[..., Any]) -> Callable[..., Any]:
+    """Let an array form take Python numbers: they join in the dtype of the arrays, or else give a Python number.
+
+    Libraries disagree on plain numbers: ``torch.log(2.0)`` is an error and ``numpy.log(2.0)`` a float64 that would
+    promote float32 data.
+    """
+
+    @functools.wraps(form)
+    def accepting(xp: Any, *arguments: Any) -> Any:
+        if not any(isinstance(argument, (int, float)) for argument in arguments):
+            return form(xp, *arguments)
+        arrays = [argument for argument in arguments if not isinstance(argument, (int, float))]
+        if not arrays:
+            result = form(np, *map(_numpy_scalar, arguments))
+            return bool(result) if result.dtype == np.bool_ else float(result)
+        numeric = [array for array in arrays if array.dtype != xp.bool]
+        if not numeric:
+            return form(xp, *arguments)
+        return form(xp, *(_join(xp, argument, numeric[0]) for argument in arguments))
+
+    return accepting
+
+
+def _numpy_scalar(value: float) -> Any:
+    return np.bool_(value) if isinstance(value, bool) else np.float64(value)
+
+
+def _join(xp: Any, value: Any, array: Any) -> Any:
+    if not isinstance(value, (int, float)):
+        return value
+    if isinstance(value, bool):
+        return xp.asarray(value)
+    # JAX tracers have no device; NumPy needs none.
+    device = {"device": array.device} if "torch" in xp.__name__ else {}
+    return xp.asarray(value, dtype=array.dtype, **device)
+
+
+def precise(oracle: Callable[..., Any]) -> Callable[..., Any]:
+    """Give an oracle NaN for NaN, and enough digits that textbook formulas do not cancel for tiny arguments."""
+
+    @functools.wraps(oracle)
+    def careful(mp: Any, *arguments: Any) -> Any:
+        numbers = [mp.mpf(argument) for argument in arguments]
+        if any(mp.isnan(number) for number in numbers):
+            return mp.nan
+        tiniest = min((mp.mag(number) for number in numbers if number and mp.isfinite(number)), default=0)
+        with mp.workprec(mp.prec + 4 * max(0, -int(tiniest)) + 16):
+            result = oracle(mp, *numbers)
+        return +result
+
+    return careful
+
+
+def sign_of_infinity(mp: Any, x: Any) -> Any:
+    """Return x divided by a positive number that tends to zero."""
+    if x == 0:
+        return mp.nan
+    return mp.inf if x > 0 else -mp.inf
+
+
+LOG2 = math.log(2.0)
