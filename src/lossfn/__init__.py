@@ -1,1 +1,21 @@
-"""Loss functions defined once."""
+"""Loss functions defined once: values, gradients, Hessians and kernels derived from one expression."""
+
+from lossfn.catalogue import catalogue, parse_loss, to_signed
+from lossfn.loss import Loss, PointwiseLoss
+from lossfn.losses import (
+    AbsoluteError,
+    BinaryCrossEntropy,
+    BinaryFocal,
+    Expectile,
+    GaussianNLL,
+    HalfSquaredError,
+    Hinge,
+    Huber,
+    LogCosh,
+    Pinball,
+    Poisson,
+    PseudoHuber,
+    SmoothL1,
+    SquaredError,
+)
+from lossfn.reduce import Total

@@ -48,6 +48,9 @@ def write(name: str, text: str) -> Path | None:
         return None
     path = base / name
     try:
+        # An equal file stays as it is: Numba's own cache looks at the time of writing.
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            return path
         handle, temporary = tempfile.mkstemp(dir=base, prefix=name, suffix=".part")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sympy
 from sympy.printing.latex import LatexPrinter
 
 from lossfn.engine.primitives import PRIMITIVES
-from lossfn.engine.symbolic import INFINITY
+from lossfn.engine.symbolic import INFINITY, opaque
 from lossfn.engine.trace import COMPARISONS
 
 
@@ -109,6 +109,10 @@ class FormulaPrinter(LatexPrinter):  # type: ignore[misc]  # SymPy ships no type
     def _print_Symbol(self, expr: Any, style: str = "plain") -> str:  # noqa: N802, ARG002 (SymPy's dispatch names)
         return self._symbols.get(expr.name, str(expr.name))
 
+    def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[Any]:  # noqa: ARG002
+        # "a - b", never "-b + a".
+        return sorted(expr.args, key=lambda term: term.could_extract_minus_sign())
+
     def _print_Float(self, expr: Any) -> str:  # noqa: N802 (SymPy's dispatch name)
         return f"{float(expr):g}"
 
@@ -128,13 +132,37 @@ class FormulaPrinter(LatexPrinter):  # type: ignore[misc]  # SymPy ships no type
         rest = expression
         while rest.is_Function and rest.func.__name__ == "where":
             condition, chosen, rest = rest.args
+            if condition.has(INFINITY):
+                # A case of its own for an infinite argument: its limit.
+                return "".join(rows) or str(self._print(chosen))
             rows.append(rf"{self._print(chosen)} & \text{{if }} {self._print(condition)}")
         rows.append(rf"{self._print(rest)} & \text{{otherwise}}")
         return r"\begin{cases}" + r" \\ ".join(rows) + r"\end{cases}"
 
 
+# What people write where the engine needs a function of its own.
+READABLE: dict[str, Callable[..., Any]] = {
+    "xmul": lambda a, b: a * b,
+    "xdivy": lambda a, b: a / b,
+    "xlogy": lambda a, b: a * sympy.log(b),
+    "xlog1py": lambda a, b: a * sympy.log(1 + b),
+    "mulexp": lambda a, b: a * sympy.exp(b),
+    "exp": sympy.exp,
+    "log": sympy.log,
+    "log1p": lambda x: sympy.log(1 + x),
+    "log1mexp": lambda x: sympy.log(1 - sympy.exp(x)),
+    "sqrt": sympy.sqrt,
+    "softplus": lambda x: sympy.log(1 + sympy.exp(x)),
+    "power": lambda a, b: a**b,
+    "sqrt1psq": lambda u: sympy.sqrt(1 + u**2),
+    "sqrt1psqm1": lambda u: sympy.sqrt(1 + u**2) - 1,
+    "unit": lambda u: u / sympy.sqrt(1 + u**2),
+    "rh": lambda u: 1 / sympy.sqrt(1 + u**2),
+}
+
+
 def latex(expression: Any, symbols: dict[str, str]) -> str:
     """Return readable LaTeX."""
+    for name, written in READABLE.items():
+        expression = expression.replace(opaque(name), written)
     return str(FormulaPrinter(symbols).doprint(expression))
-
-

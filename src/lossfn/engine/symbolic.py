@@ -39,9 +39,13 @@ class Opaque(sympy.Function):  # type: ignore[misc]  # SymPy ships no types
         if name == "where":
             # The branches only: a jump of the condition is a kink, whose curvature spike is left out.
             condition, chosen, other = self.args
-            return where(condition, chosen.diff(variable), other.diff(variable))
+            return apply("where", condition, chosen.diff(variable), other.diff(variable))
         if name in COMPARISONS:
             return sympy.Integer(0)
+        if name == "xmul":
+            # The factor 0 of a label still wins where the other factor's derivative is infinite.
+            a, b = self.args
+            return sympy.Add(*(apply("xmul", *pair) for pair in ((a.diff(variable), b), (a, b.diff(variable)))))
         terms = [
             argument.diff(variable) * self.fdiff(position)
             for position, argument in enumerate(self.args, start=1)
@@ -62,18 +66,24 @@ def opaque(name: str) -> Any:
     return type(name, (Opaque,), {})
 
 
-def where(condition: Any, chosen: Any, other: Any) -> Any:
-    """Choose by a condition; equal branches need none."""
-    return chosen if chosen == other else opaque("where")(condition, chosen, other)
+def apply(name: str, *arguments: Any) -> Any:
+    """Apply a primitive, leaving out what has no effect."""
+    match name, arguments:
+        case "where", (_, chosen, other) if chosen == other:
+            return chosen
+        case "power", (base, exponent) if exponent.is_Integer and 0 <= exponent <= 4:
+            # A power that is exactly a whole number needs no logarithm.
+            return base**exponent
+        case "xmul", (a, b) if a.is_number or b.is_number:
+            return a * b
+    return opaque(name)(*arguments)
 
 
 class Operations:
     """The namespace in which derivative rules are written."""
 
     def __getattr__(self, name: str) -> Any:
-        if name == "where":
-            return where
-        return lambda *arguments: opaque(name)(*map(number, arguments))
+        return lambda *arguments: apply(name, *map(number, arguments))
 
 
 OPERATIONS = Operations()
@@ -115,10 +125,8 @@ def to_sympy(node: Node, symbols: dict[str, Any]) -> Any:
                 return a / b
             case "neg", [a]:
                 return -a
-            case "where", [condition, a, b]:
-                return where(condition, a, b)
             case name, _:
-                return opaque(name)(*arguments)
+                return apply(name, *arguments)
         raise AssertionError(current.operation)
 
     with distribute(False):
@@ -142,8 +150,9 @@ class Derived:
 
 PREDICTION = sympy.Symbol("pred", real=True)
 TARGET = sympy.Symbol("target", real=True)
-RESIDUAL = sympy.Symbol("residual", real=True)
-MARGIN = sympy.Symbol("margin", real=True)
+# No parameter can be called so.
+RESIDUAL = sympy.Symbol("_residual", real=True)
+MARGIN = sympy.Symbol("_margin", real=True)
 
 
 def candidate_variables(encoding: Domain) -> list[tuple[Any, Any, Any]]:

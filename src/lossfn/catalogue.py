@@ -1,0 +1,148 @@
+"""The list of losses with samplers of valid inputs: tests, documents and the command line derive from it."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lossfn.loss import PointwiseLoss
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One loss of the catalogue.
+
+    Attributes
+    ----------
+    name : str
+        The name in snake case, as the command line takes it.
+    loss : PointwiseLoss
+        The loss with its default parameters.
+    variants : tuple of PointwiseLoss
+        It with every setting that tests cover, the defaults first.
+    """
+
+    name: str
+    loss: PointwiseLoss
+    variants: tuple[PointwiseLoss, ...]
+
+    def sample(self, rng: np.random.Generator, size: int, dtype: Any = np.float64) -> tuple[Any, Any]:
+        """Draw valid predictions and targets."""
+        return sample(self.loss, rng, size, dtype)
+
+
+def sample(loss: PointwiseLoss, rng: np.random.Generator, size: int, dtype: Any = np.float64) -> tuple[Any, Any]:
+    """Draw predictions and targets that a loss accepts."""
+    heads = len(loss.heads)
+    pred = loss.prediction.sample(rng, size * heads)
+    target = loss.target.sample(rng, size)
+    shape = (size,) if heads == 1 else (size, heads)
+    return pred.reshape(shape).astype(dtype), target.astype(dtype)
+
+
+def snake_case(name: str) -> str:
+    """Return ``binary_cross_entropy`` for ``BinaryCrossEntropy``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def catalogue() -> Iterator[Entry]:
+    """Yield every loss of the library.
+
+    Examples
+    --------
+    >>> import lossfn
+    >>> [entry.name for entry in lossfn.catalogue()][:4]
+    ['squared_error', 'half_squared_error', 'absolute_error', 'huber']
+    """
+    from lossfn.losses import LOSSES
+
+    for loss_class in LOSSES:
+        variants = tuple(loss_class(**setting) for setting in loss_class.variants)
+        yield Entry(snake_case(loss_class.__name__), variants[0], variants)
+
+
+def parse_loss(text: str) -> PointwiseLoss:
+    """Return the loss that a text describes.
+
+    Examples
+    --------
+    >>> import lossfn
+    >>> lossfn.parse_loss("huber(delta=2)")
+    Huber(delta=2.0)
+    >>> lossfn.parse_loss("0.5 * SquaredError() + absolute_error")
+    0.5 * SquaredError() + AbsoluteError()
+    """
+    try:
+        parsed = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        raise ValueError(f"cannot read the loss {text!r}; write it like Huber(delta=2) or squared_error") from None
+    return _build(parsed, text)
+
+
+def _build(node: ast.expr, text: str) -> PointwiseLoss:
+    match node:
+        case ast.BinOp(left, ast.Add(), right):
+            return _build(left, text) + _build(right, text)
+        case ast.BinOp(ast.Constant(float() | int() as factor), ast.Mult(), right):
+            return factor * _build(right, text)
+        case ast.Name(name):
+            return _named(name, {})
+        case ast.Call(ast.Name(name), arguments, keywords) if not arguments:
+            return _named(name, {keyword.arg or "**": _literal(keyword.value, text) for keyword in keywords})
+        case ast.Call(ast.Name(name), _, _):
+            raise ValueError(f"{text!r}: name the parameters of {name}, like Huber(delta=2)")
+    raise ValueError(f"cannot read the loss {text!r}; write it like Huber(delta=2) or squared_error")
+
+
+def _literal(node: ast.expr, text: str) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"{text!r}: parameters must be plain numbers or quoted texts") from None
+
+
+def _named(name: str, settings: dict[str, Any]) -> PointwiseLoss:
+    from lossfn.losses import LOSSES
+
+    known = {snake_case(loss_class.__name__): loss_class for loss_class in LOSSES}
+    wanted = snake_case(name)
+    if wanted not in known:
+        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
+        advice = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
+        raise ValueError(f"unknown loss {name!r}; {advice}")
+    loss_class = known[wanted]
+    parameters = [field for field in loss_class.__dataclass_fields__]
+    for setting in settings:
+        if setting not in parameters:
+            has = f"it has {', '.join(parameters)}" if parameters else "it has none"
+            raise ValueError(f"{loss_class.__name__} has no parameter {setting!r}; {has}")
+    return loss_class(**settings)
+
+
+def to_signed(labels: Any) -> Any:
+    """Convert labels 0 and 1 to -1 and +1.
+
+    Examples
+    --------
+    >>> import lossfn
+    >>> lossfn.to_signed([0, 1, 1])
+    array([-1.,  1.,  1.])
+    """
+    from lossfn.engine import batch as batches
+    from lossfn.fields import BINARY
+
+    if batches.library_of("to_signed", labels=labels) != "numpy":
+        return 2 * labels - 1
+    array = np.asarray(labels)
+    inside = np.isin(array, (0, 1))
+    if not inside.all():
+        from lossfn import checks
+
+        checks.raise_outside("to_signed", "labels", array, inside, BINARY)
+    return 2.0 * array - 1.0

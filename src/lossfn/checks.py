@@ -1,0 +1,75 @@
+"""The wording of every refusal: what came in, what was expected, how to get there."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NoReturn
+
+import numpy as np
+
+from lossfn.fields import Domain
+
+REDUCTIONS = ("mean", "sum", "none", "mean_over_batch")
+CURVATURES = ("exact", "majorizing")
+
+
+def check_reduction(owner: str, reduction: str, denominator: Any) -> None:
+    """Refuse an unknown reduction, or a denominator that would not be used or is not a positive number."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{owner}: reduction must be one of {', '.join(REDUCTIONS)}; got {reduction!r}")
+    if denominator is None:
+        return
+    if reduction == "none":
+        raise ValueError(f"{owner}: reduction='none' divides by nothing, so denominator={denominator!r} is refused")
+    if isinstance(denominator, (int, float)) and not (denominator > 0 and math.isfinite(denominator)):
+        raise ValueError(f"{owner}: denominator must be a finite number > 0; got {denominator!r}")
+
+
+def check_shapes(owner: str, pred: tuple[int, ...], target: tuple[int, ...], heads: tuple[str, ...]) -> None:
+    """Refuse shapes that do not belong together: nothing broadcasts a prediction against a target."""
+    if len(heads) > 1:
+        expected = (*target, len(heads))
+        if pred != expected:
+            names = ", ".join(heads)
+            raise ValueError(
+                f"{owner}: pred must have the target's shape and a last axis of {len(heads)} heads ({names}), "
+                f"{expected} here; got pred {pred} and target {target}"
+            )
+        return
+    if pred == target:
+        return
+    message = f"{owner}: pred and target must have the same shape; got pred {pred} and target {target}"
+    if math.prod(pred) == math.prod(target):
+        longer, name = (pred, "pred") if len(pred) > len(target) else (target, "target")
+        if len(pred) != len(target) and longer[-1:] == (1,):
+            raise ValueError(f"{message}. Use {name}[..., 0] or {name}.reshape({min(pred, target, key=len)})")
+    raise ValueError(f"{message}. Nothing is broadcast: reshape one of them")
+
+
+def check_row_shape(owner: str, name: str, shape: tuple[int, ...], elements: tuple[int, ...]) -> None:
+    """Refuse a weight or mask that has neither the shape of the rows nor that of the elements."""
+    if shape not in (elements, elements[:1]):
+        allowed = " or ".join(dict.fromkeys([str(elements[:1]), str(elements)]))
+        raise ValueError(f"{owner}: {name} must have shape {allowed}; got {shape}")
+
+
+def check_weights(owner: str, weight: Any) -> None:
+    """Refuse negative, NaN or infinite weights, naming the first."""
+    # NaN makes both comparisons false, infinity only the second.
+    if weight.size == 0 or (weight.min() >= 0 and weight.max() < math.inf):
+        return
+    _raise_outside(owner, "weight", np.asarray(weight), (weight >= 0) & (weight < math.inf), "a finite number >= 0", "")
+
+
+def raise_outside(owner: str, name: str, values: Any, inside: Any, domain: Domain) -> NoReturn:
+    """Report the first value outside a domain, with its index and the cure."""
+    _raise_outside(owner, name, values, inside, domain.name, domain.cure)
+
+
+def _raise_outside(owner: str, name: str, values: Any, inside: Any, expected: str, cure: str) -> NoReturn:
+    outside = np.flatnonzero(~np.asarray(inside))
+    index = np.unravel_index(outside[0], values.shape)
+    place = ", ".join(str(int(position)) for position in index)
+    others = f" ({outside.size} values are outside)" if outside.size > 1 else ""
+    advice = f"; {cure}" if cure else ""
+    raise ValueError(f"{owner}: {name}[{place}] = {values[index]!s} is not {expected}{others}{advice}")

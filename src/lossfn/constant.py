@@ -1,0 +1,102 @@
+"""What a loss estimates: the best constant prediction, and the probability that a prediction implies."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossfn import fields
+from lossfn.engine import batch as batches
+
+if TYPE_CHECKING:
+    from lossfn.loss import PointwiseLoss
+
+
+def weighted_mean(target: Any, weight: Any) -> Any:
+    """Return the weighted mean in float64."""
+    return np.average(target, weights=weight)
+
+
+def weighted_quantile(target: Any, weight: Any, level: float) -> Any:
+    """Return the weighted quantile; the middle where an interval of values minimises the pinball loss."""
+    kept = weight > 0
+    order = np.argsort(target[kept], kind="stable")
+    ordered, weights = target[kept][order], weight[kept][order]
+    cumulative = np.cumsum(weights)
+    goal = level * cumulative[-1]
+    # Rounding of the cumulative sum must not hide that the goal is met exactly.
+    slack = cumulative[-1] * 1e-12
+    low = ordered[np.searchsorted(cumulative, goal - slack)]
+    high = ordered[min(np.searchsorted(cumulative, goal + slack, side="right"), len(ordered) - 1)]
+    return low + (high - low) / 2
+
+
+def optimal_constant(loss: PointwiseLoss, target: Any, weight: Any) -> Any:
+    """Return the constant prediction that minimises the weighted loss: in closed form, else by bisection."""
+    owner = type(loss).__name__
+    target = np.asarray(batches.as_numpy(owner, "target", target), dtype=np.float64).reshape(-1)
+    weight = np.ones_like(target) if weight is None else np.asarray(weight, dtype=np.float64).reshape(-1)
+    if target.shape != weight.shape:
+        raise ValueError(f"{owner}: weight must have shape {target.shape}; got {weight.shape}")
+    # A harmless prediction, so that targets and weights are checked as in every other call.
+    heads = len(loss.heads)
+    harmless = np.full(target.shape + ((heads,) if heads > 1 else ()), loss.prediction.example)
+    loss.total(harmless, target, weight=weight)
+    if not weight.any():
+        raise ValueError(f"{owner}: the optimal constant needs at least one target of positive weight")
+    closed_form = getattr(loss, "closed_form_constant", None)
+    if closed_form is not None:
+        return np.float64(closed_form(target, weight)) if heads == 1 else closed_form(target, weight)
+    if heads > 1:
+        raise NotImplementedError(f"{owner}: define closed_form_constant(target, weight) for several heads")
+    return np.float64(_minimise(loss, target, weight))
+
+
+def _minimise(loss: PointwiseLoss, target: Any, weight: Any) -> float:
+    def slope(prediction: float) -> float:
+        return float(loss.gradient(np.full_like(target, prediction), target, weight=weight, reduction="sum").sum())
+
+    # The slope of the total changes sign once, from minus to plus; it may be 0 on a whole interval.
+    low = _last(lambda c: slope(c) < 0, loss)
+    high = -_last(lambda c: slope(-c) > 0, loss)
+    if math.isinf(low) and math.isinf(high):
+        return low if slope(0.0) > 0 or low == high else high
+    if math.isinf(low) or math.isinf(high):
+        return high if math.isinf(low) else low
+    return low + (high - low) / 2
+
+
+def _last(holds: Any, loss: PointwiseLoss) -> float:
+    """Return the largest number up to which a monotone condition holds, ±∞ where it always or never does."""
+    low, high = -1.0, 1.0
+    while holds(high):
+        low, high = high, 2 * high
+        if high > 1e300:
+            return math.inf
+    while not holds(low):
+        low, high = 2 * low, low
+        if low < -1e300:
+            return -math.inf
+    for _ in range(200):
+        middle = low + (high - low) / 2
+        if middle in (low, high):
+            break
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def implied_probability(loss: PointwiseLoss, pred: Any) -> Any:
+    """Return the probability π of class 1 for which ``pred`` minimises π·ℓ(·, 1) + (1-π)·ℓ(·, 0)."""
+    owner = type(loss).__name__
+    library = batches.library_of(owner, pred=pred)
+    pred = batches.as_numpy(owner, "pred", pred) if library == "numpy" else pred
+    xp = batches.compatible(library)
+    negative, positive = (-1.0 if loss.target is fields.SIGNED else 0.0), 1.0
+    if_negative = loss.gradient(pred, xp.full_like(pred, negative), reduction="sum")
+    if_positive = loss.gradient(pred, xp.full_like(pred, positive), reduction="sum")
+    # An infinite slope on one side alone settles the matter.
+    certain = xp.abs(if_negative) == math.inf
+    ratio = if_negative / xp.where(certain, xp.ones_like(pred), if_negative - if_positive)
+    return xp.clip(xp.where(certain, xp.ones_like(pred), ratio), 0.0, 1.0)

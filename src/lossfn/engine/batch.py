@@ -1,0 +1,186 @@
+"""Recognise what a caller passed, refuse what does not fit, and bring it into the form that computing needs."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lossfn import checks, reduce
+from lossfn.engine.namespaces import ArrayNamespace, array_namespace, compatible
+
+#: What the engine computes in: half precision is computed in float32 and cast back.
+COMPUTE = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
+
+
+@dataclass
+class Batch:
+    """Prediction, target, weights and mask of one call, of one library and in the dtype of the computation."""
+
+    library: str
+    ops: ArrayNamespace
+    pred: Any
+    target: Any
+    weight: Any
+    mask: Any
+    shape: tuple[int, ...]
+    dtype: Any
+    result_dtype: Any
+
+    @property
+    def xp(self) -> Any:
+        """The array-API namespace of the library."""
+        return self.ops.xp
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    def element_weight(self) -> Any:
+        """Return one weight per element, 0 where masked, or ``None``."""
+        return reduce.element_weight(self.xp, self.weight, self.mask, self.shape, self.dtype)
+
+    def finish(self, values: Any) -> Any:
+        """Return results in the dtype of the prediction."""
+        return values if self.dtype == self.result_dtype else self.xp.astype(values, self.result_dtype)
+
+
+def library_of(owner: str, **arrays: Any) -> str:
+    """Return which array library the arguments belong to; mixing two is refused."""
+    found: dict[str, str] = {}
+    for name, array in arrays.items():
+        library = _library(type(array))
+        if library is not None:
+            found[name] = library
+    libraries = set(found.values())
+    if len(libraries) > 1:
+        listed = ", ".join(f"{name} is from {library}" for name, library in found.items())
+        raise TypeError(f"{owner}: arrays of one library are needed; {listed}. Convert them first")
+    return libraries.pop() if libraries else "numpy"
+
+
+def _library(kind: type) -> str | None:
+    if kind is np.ndarray:
+        return "numpy"
+    for base in kind.__mro__:
+        root = base.__module__.partition(".")[0]
+        if root in ("jax", "jaxlib"):
+            return "jax"
+        if root in ("torch", "numpy"):
+            return root
+    return None
+
+
+def prepare(
+    owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: Any = None, mask: Any = None
+) -> Batch:
+    """Return the batch of a call, with shapes, dtypes and weights checked."""
+    library = library_of(owner, pred=pred, target=target, weight=weight, mask=mask)
+    if library == "numpy":
+        return _prepare_numpy(owner, heads, pred, target, weight, mask)
+    xp = compatible(library)
+    result_dtype = pred.dtype if hasattr(pred, "dtype") else xp.float32
+    compute = _compute_dtype(owner, str(result_dtype).removeprefix("torch."))
+    dtype = getattr(xp, compute)
+    device = pred.device if library == "torch" else None
+    pred = _convert(xp, pred, dtype, device)
+    target = _convert(xp, target, dtype, device)
+    checks.check_shapes(owner, tuple(pred.shape), tuple(target.shape), heads)
+    shape = tuple(target.shape)
+    if weight is not None:
+        weight = _convert(xp, weight, dtype, device)
+        checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
+        if not is_traced(library, weight):
+            checks.check_weights(owner, weight)
+    if mask is not None:
+        mask = xp.asarray(mask, device=device)
+        _check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
+    return Batch(
+        library, array_namespace(library, dtype, device), pred, target, weight, mask, shape, dtype, result_dtype
+    )
+
+
+def _convert(xp: Any, array: Any, dtype: Any, device: Any) -> Any:
+    converted = xp.asarray(array, device=device) if device is not None else xp.asarray(array)
+    return converted if converted.dtype == dtype else xp.astype(converted, dtype)
+
+
+def _prepare_numpy(owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: Any, mask: Any) -> Batch:
+    pred = as_numpy(owner, "pred", pred)
+    result_dtype = pred.dtype
+    dtype = np.dtype(_compute_dtype(owner, result_dtype.name))
+    pred = pred.astype(dtype, copy=False)
+    target = _as_real(owner, "target", target, dtype)
+    shape = target.shape
+    if pred.shape != shape or len(heads) > 1:
+        checks.check_shapes(owner, pred.shape, shape, heads)
+    if weight is not None:
+        weight = _as_real(owner, "weight", weight, dtype)
+        checks.check_row_shape(owner, "weight", weight.shape, shape)
+        checks.check_weights(owner, weight)
+    if mask is not None:
+        mask = as_numpy(owner, "mask", mask)
+        _check_mask(owner, mask, shape, is_bool=mask.dtype == np.bool_)
+    return Batch(
+        "numpy", array_namespace("numpy", dtype, None), pred, target, weight, mask, shape, dtype, result_dtype
+    )
+
+
+def as_numpy(owner: str, name: str, value: Any) -> np.ndarray[Any, Any]:
+    """Convert lists, scalars and data-frame columns; refuse what converting would damage."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{owner}: {name} is a masked array; pass {name}.data and mask=~{name}.mask")
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        raise TypeError(f"{owner}: {name} is a sparse array; pass {name}.toarray()")
+    return np.asarray(value)
+
+
+def _as_real(owner: str, name: str, value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    array = as_numpy(owner, name, value)
+    if array.dtype == dtype:
+        return array
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise TypeError(f"{owner}: {name} must be real, integer or boolean; got dtype {array.dtype}")
+    return array.astype(dtype)
+
+
+def _compute_dtype(owner: str, name: str) -> str:
+    if name not in COMPUTE:
+        cure = "; convert it with pred.astype(float)" if name.startswith(("int", "uint", "bool")) else ""
+        raise TypeError(f"{owner}: pred must be float16, bfloat16, float32 or float64; got {name}{cure}")
+    return COMPUTE[name]
+
+
+def _check_mask(owner: str, mask: Any, shape: tuple[int, ...], *, is_bool: bool) -> None:
+    if not is_bool:
+        raise TypeError(f"{owner}: mask must be boolean (True keeps an element); got dtype {mask.dtype}")
+    checks.check_row_shape(owner, "mask", tuple(mask.shape), shape)
+
+
+def is_traced(library: str, *arrays: Any) -> bool:
+    """Whether values cannot be looked at: code is being traced, or the array lies on an accelerator."""
+    if library == "jax":
+        jax = sys.modules["jax"]
+        return any(isinstance(array, jax.core.Tracer) or array.device.platform != "cpu" for array in arrays)
+    if library == "torch":
+        torch = sys.modules["torch"]
+        if torch.compiler.is_compiling():
+            return True
+        return any(array.device.type != "cpu" or type(array) not in _plain_tensors(torch) or _is_wrapped(torch, array)
+                   for array in arrays)
+    return False
+
+
+def _plain_tensors(torch: Any) -> tuple[type, ...]:
+    return (torch.Tensor, torch.nn.Parameter)
+
+
+def _is_wrapped(torch: Any, array: Any) -> bool:
+    # Inside torch.func transforms a tensor is a wrapper whose values cannot be read.
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(array))

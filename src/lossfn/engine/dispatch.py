@@ -1,0 +1,212 @@
+"""Which path computes a loss: the one place that decides, and the two paths themselves.
+
+======================  =====================================================================================
+path                    taken by
+======================  =====================================================================================
+``"arrays"``            PyTorch and JAX arrays; NumPy arrays below ``SMALL`` elements, where compiling and calling
+                        a kernel would cost more than it saves
+``"kernel"``            NumPy arrays from ``SMALL`` elements, on one thread
+``"threads"``           NumPy arrays from ``LARGE`` elements, blocks shared among threads
+======================  =====================================================================================
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from lossfn import checks, reduce
+from lossfn.engine import threads
+from lossfn.engine.batch import Batch, is_traced
+from lossfn.engine.definition import Definition
+from lossfn.engine.kernels import BLOCK, KINDS, Variant, kernel
+from lossfn.fields import Domain
+
+SMALL = 512
+LARGE = 65536
+
+#: How a loss becomes differentiable in a framework; the engine itself imports none of them.
+ADAPTERS: Mapping[str, str] = {"torch": "lossfn.torch", "jax": "lossfn.jax"}
+
+_forced: ContextVar[str | None] = ContextVar("forced", default=None)
+
+
+@contextmanager
+def forced(path: str) -> Iterator[None]:
+    """Compute NumPy arrays by the given path, whatever their size: for tests and measurements."""
+    token = _forced.set(path)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def path_of(library: str, size: int) -> str:
+    """Return the path that computes an array."""
+    if library != "numpy":
+        return "arrays"
+    chosen = _forced.get()
+    if chosen is not None:
+        return chosen
+    if size < SMALL:
+        return "arrays"
+    return "kernel" if size < LARGE else "threads"
+
+
+class Evaluator:
+    """The paths of one loss: its definition, the values of its parameters and its domains."""
+
+    def __init__(
+        self, owner: str, definition: Definition, parameters: tuple[float, ...], prediction: Domain, target: Domain
+    ) -> None:
+        self.owner = owner
+        self.definition = definition
+        self.parameters = parameters
+        self.prediction = prediction
+        self.target = target
+        self._typed = {name: tuple(map(np.dtype(name).type, parameters)) for name in ("float32", "float64")}
+
+    def weighted_sum(self, batch: Batch) -> Any:
+        """Return Σ w·ℓ, differentiable where the framework differentiates."""
+        if path_of(batch.library, batch.size) != "arrays":
+            return self._run_kernel("value", batch, 1.0)
+        return reduce.accumulate(batch.xp, self.elements(batch))
+
+    def elements(self, batch: Batch) -> Any:
+        """Return w·ℓ per element, differentiable where the framework differentiates."""
+        if path_of(batch.library, batch.size) != "arrays":
+            elements = np.empty(batch.shape, batch.dtype)
+            self._run_kernel("elements", batch, 1.0, elements)
+            return elements
+        weight = batch.element_weight()
+        arguments = self._array_arguments(batch, weight)
+        if batch.library == "numpy":
+            values = self._call("value", batch, arguments)
+        else:
+            adapter = importlib.import_module(ADAPTERS[batch.library])
+            values = adapter.elements(self.definition, batch.ops, arguments)
+        return values if weight is None else values * weight
+
+    def value_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
+        """Return Σ w·ℓ and the scaled gradient."""
+        if path_of(batch.library, batch.size) != "arrays":
+            gradient = np.empty(batch.pred.shape, batch.dtype) if out is None else out
+            return self._run_kernel("value_and_gradient", batch, scale, gradient), gradient
+        weight = batch.element_weight()
+        arguments = self._array_arguments(batch, weight)
+        value, *gradient = self._call("value_and_gradient", batch, arguments)
+        total = reduce.accumulate(batch.xp, value if weight is None else value * weight)
+        gradient = self._assemble(batch, gradient, weight, scale, 1)
+        if out is not None:
+            out[...] = gradient
+            gradient = out
+        return total, gradient
+
+    def derivatives(self, kind: str, batch: Batch, scale: Any) -> tuple[Any, ...]:
+        """Return the scaled arrays of a kind of kernel without values: gradient, Hessian or curvature."""
+        outputs = KINDS[kind][1]
+        axes = [1 if output == "gradient" else 2 for output in outputs]
+        heads = len(self.definition.heads)
+        if path_of(batch.library, batch.size) != "arrays":
+            tails = [() if heads == 1 else (heads,) * count for count in axes]
+            arrays = [np.empty(batch.shape + tail, batch.dtype) for tail in tails]
+            self._run_kernel(kind, batch, scale, *arrays)
+            return tuple(arrays)
+        weight = batch.element_weight()
+        parts = self._call(KINDS[kind][0], batch, self._array_arguments(batch, weight))
+        parts = list(parts) if isinstance(parts, tuple) else [parts]
+        results = []
+        for count in axes:
+            taken, parts = parts[: heads**count], parts[heads**count :]
+            results.append(self._assemble(batch, taken, weight, scale, count))
+        return tuple(results)
+
+    def check_values(self, batch: Batch, keep: Any = None) -> None:
+        """Refuse the first target or prediction outside its domain, where ``keep`` is not false."""
+        heads = self._heads(batch.pred)
+        arguments = [*heads, batch.target, *map(batch.ops.number, self.parameters)]
+        inside = self.definition.evaluate("valid_target", batch.ops, *arguments)
+        if keep is not None:
+            inside = inside | ~keep
+        if not bool(inside.all()):
+            checks.raise_outside(self.owner, "target", _to_numpy(batch.target), _to_numpy(inside), self.target)
+        if not self.definition.checks_prediction:
+            return
+        for head in heads:
+            inside = self.prediction.condition(batch.ops, head) | (head != head)
+            if keep is not None:
+                inside = inside | ~keep
+            if not bool(inside.all()):
+                checks.raise_outside(self.owner, "pred", _to_numpy(head), _to_numpy(inside), self.prediction)
+
+    def _heads(self, pred: Any) -> list[Any]:
+        count = len(self.definition.heads)
+        return [pred] if count == 1 else [pred[..., position] for position in range(count)]
+
+    def _array_arguments(self, batch: Batch, weight: Any) -> list[Any]:
+        keep = None if weight is None else batch.xp.broadcast_to(weight != 0, batch.shape)
+        if not is_traced(batch.library, batch.pred, batch.target):
+            self.check_values(batch, keep)
+        heads, target = self._heads(batch.pred), batch.target
+        if keep is not None:
+            # Harmless stand-ins, so that nothing in a dropped row can reach a value or a gradient.
+            number = batch.ops.number
+            heads = [batch.xp.where(keep, head, number(self.prediction.example)) for head in heads]
+            target = batch.xp.where(keep, target, number(self.target.example))
+        return [*heads, target, *map(batch.ops.number, self.parameters)]
+
+    def _call(self, function: str, batch: Batch, arguments: list[Any]) -> Any:
+        if batch.library != "numpy":
+            return self.definition.evaluate(function, batch.ops, *arguments)
+        with np.errstate(all="ignore"):
+            return self.definition.evaluate(function, batch.ops, *arguments)
+
+    def _assemble(self, batch: Batch, parts: list[Any], weight: Any, scale: Any, axes: int) -> Any:
+        factor = scale if weight is None else weight * scale
+        parts = [batch.xp.astype(part * factor, batch.dtype) for part in parts]
+        if len(parts) == 1:
+            return parts[0]
+        heads = len(self.definition.heads)
+        stacked = batch.xp.stack(parts, axis=-1)
+        return stacked if axes == 1 else stacked.reshape(*batch.shape, heads, heads)
+
+    def _run_kernel(self, kind: str, batch: Batch, scale: float, *outputs: np.ndarray[Any, Any]) -> float:
+        dtype = batch.dtype.name
+        variant = Variant(kind, dtype, batch.weight is not None, batch.mask is not None)
+        loop = kernel(self.definition, variant)
+        count = len(self.definition.heads)
+        rows = (-1,) if count == 1 else (-1, count)
+        arrays = [_flat(batch.target, batch.shape), np.ascontiguousarray(batch.pred).reshape(rows)]
+        arrays += [_flat(array, batch.shape) for array in (batch.weight, batch.mask) if array is not None]
+        for output in outputs:
+            tail = output.shape[len(batch.shape) :]
+            arrays.append(output.reshape(-1, *tail))
+        blocks = -(-batch.size // BLOCK)
+        sums = np.zeros(blocks)
+        typed = self._typed[dtype]
+        constant = batch.dtype.type(scale)
+
+        def task(first: int, last: int) -> int:
+            return loop(first, last, *arrays, sums, constant, *typed)
+
+        use_threads = path_of("numpy", batch.size) == "threads"
+        invalid = threads.run(task, blocks) if use_threads else task(0, blocks)
+        if invalid:
+            weight = batch.element_weight()
+            self.check_values(batch, None if weight is None else np.broadcast_to(weight != 0, batch.shape))
+        return float(sums[0]) if blocks == 1 else float(sums.sum())
+
+
+def _flat(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    if array.shape != shape:
+        array = np.broadcast_to(array.reshape(array.shape + (1,) * (len(shape) - array.ndim)), shape)
+    return np.ascontiguousarray(array).reshape(-1)
+
+
+def _to_numpy(array: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(array.detach() if hasattr(array, "detach") else array)

@@ -1,0 +1,53 @@
+"""The array namespaces: NumPy, PyTorch and JAX arrays offer the same primitives."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import Any
+
+from lossfn.engine.primitives import PRIMITIVES
+
+
+class ArrayNamespace:
+    """The primitives for one array library, dtype and device.
+
+    ``number`` makes a typed scalar: a choice between two Python numbers would lose the data's dtype.
+    """
+
+    def __init__(self, xp: Any, dtype: Any, device: Any) -> None:
+        self.xp = xp
+        self.tiny = float(xp.finfo(dtype).smallest_normal)
+        self._dtype = dtype
+        self._device = device
+        for name, primitive in PRIMITIVES.items():
+            setattr(self, name, partial(primitive.array, xp))
+
+    def number(self, value: float) -> Any:
+        """Return a number in the data's dtype."""
+        return self.xp.asarray(value, dtype=self._dtype, device=self._device)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{name!r} is not a primitive")
+
+
+@cache
+def array_namespace(library: str, dtype: Any, device: Any) -> ArrayNamespace:
+    """Return the namespace for arrays of this library, dtype and device."""
+    return ArrayNamespace(compatible(library), dtype, device)
+
+
+@cache
+def compatible(library: str) -> Any:
+    """Return the array-API form of a library."""
+    match library:
+        case "numpy":
+            import array_api_compat.numpy as xp
+        case "torch":
+            import array_api_compat.torch as xp
+        case "jax":
+            import jax.numpy as xp
+        case _:
+            raise AssertionError(library)
+    return xp
+
+

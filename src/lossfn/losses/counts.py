@@ -1,0 +1,45 @@
+"""Likelihoods of counts and rates, with the logarithm as link."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lossfn import constant, fields
+from lossfn.loss import PointwiseLoss
+
+
+class Poisson(PointwiseLoss):
+    """Negative log-likelihood of a Poisson count whose log rate is predicted; elicits the mean.
+
+    The term log y!, which does not depend on the prediction, is dropped: the value can be negative. Any target >= 0 is
+    accepted, as a quasi-likelihood.
+
+    References
+    ----------
+    .. [1] McCullagh and Nelder (1989), "Generalized linear models", doi:10.1007/978-1-4899-3242-6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lossfn import Poisson
+    >>> print(Poisson().gradient(np.log([3.0, 5.0]), [3, 1], reduction="sum").round(12) + 0.0)
+    [0. 4.]
+    """
+
+    target = fields.NONNEGATIVE
+    elicits = "mean"
+    convex = True
+    link = "log"
+    symbols = {"prediction": "z"}
+
+    def expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        rate = xp.exp(pred)
+        # The rate outgrows every multiple of its logarithm; at infinity itself the difference would be NaN.
+        return xp.where(pred < math.inf, rate - xp.xmul(target, pred), rate)
+
+    def closed_form_constant(self, target: Any, weight: Any) -> Any:
+        with np.errstate(divide="ignore"):
+            return np.log(constant.weighted_mean(target, weight))

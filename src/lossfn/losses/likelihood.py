@@ -1,0 +1,54 @@
+"""Likelihoods of a target whose whole distribution is predicted, one head for each of its parameters."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lossfn import constant
+from lossfn.fields import choice
+from lossfn.loss import PointwiseLoss
+
+
+class GaussianNLL(PointwiseLoss):
+    """Negative log-likelihood of Gaussian noise whose mean and log-variance are both predicted.
+
+    Elicits mean and variance. Unbounded below: with an exactly fitted row the log-variance runs to −∞.
+
+    Parameters
+    ----------
+    constants : bool
+        Whether to add ½ log 2π, which depends on no prediction.
+
+    References
+    ----------
+    .. [1] Nix and Weigend (1994), "Estimating the mean and variance of the target probability distribution",
+       doi:10.1109/ICNN.1994.374138.
+
+    Examples
+    --------
+    >>> from lossfn import GaussianNLL
+    >>> value, gradient = GaussianNLL().value_and_gradient([[1.0, 0.0]], [3.0])
+    >>> print(value, gradient)
+    2.0 [[-2.  -1.5]]
+    """
+
+    constants: bool = choice(False, (False, True), symbol="", doc="whether to add the constant of the density")
+
+    heads = ("mean", "log_variance")
+    elicits = "mean and variance"
+    variants = ({}, {"constants": True})
+    symbols = {"mean": r"\mu", "log_variance": "s"}
+
+    def expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        mean, log_variance = pred
+        standardised = xp.mulexp(mean - target, -log_variance / 2)
+        constant_term = math.log(2 * math.pi) / 2 if self.constants else 0.0
+        return (log_variance + standardised * standardised) / 2 + constant_term
+
+    def closed_form_constant(self, target: Any, weight: Any) -> Any:
+        mean = constant.weighted_mean(target, weight)
+        with np.errstate(divide="ignore"):
+            return np.array([mean, np.log(constant.weighted_mean((target - mean) ** 2, weight))])

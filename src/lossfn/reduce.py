@@ -1,0 +1,109 @@
+"""Weights, masks and reductions: the one place that says what is divided by what."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+
+
+@dataclass(frozen=True)
+class Total:
+    """A weighted sum of losses and the weight that it stands for; totals of batches add up.
+
+    Parameters
+    ----------
+    sum : float64 scalar
+        Σ w·ℓ.
+    weight : float64 scalar
+        Σ w; the number of elements where no weights were given.
+
+    Examples
+    --------
+    >>> import lossfn
+    >>> loss = lossfn.SquaredError()
+    >>> first, second = loss.total([1.0, 2.0], [0.0, 0.0]), loss.total([3.0], [0.0])
+    >>> (first + second).mean() == loss([1.0, 2.0, 3.0], [0.0, 0.0, 0.0])
+    True
+    """
+
+    sum: Any
+    weight: Any
+
+    def __add__(self, other: Total) -> Total:
+        return Total(self.sum + other.sum, self.weight + other.weight)
+
+    def __radd__(self, other: Any) -> Total:
+        # The start value of Python's sum().
+        return self if other == 0 else NotImplemented
+
+    def mean(self) -> Any:
+        """Return the weighted mean; 0 where the total weight is 0."""
+        return self.sum / (self.weight + (self.weight == 0))
+
+
+def apply_to_elements(row: Any, shape: tuple[int, ...]) -> Any:
+    """Let a weight or mask of the rows apply to each element of its row."""
+    if tuple(row.shape) == shape:
+        return row
+    return row.reshape(row.shape + (1,) * (len(shape) - 1))
+
+
+def element_weight(xp: Any, weight: Any, mask: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return one weight per element (broadcastable to ``shape``): 0 where masked; ``None`` where all count alike."""
+    if weight is not None:
+        weight = apply_to_elements(weight, shape)
+    if mask is None:
+        return weight
+    mask = apply_to_elements(mask, shape)
+    if weight is None:
+        return xp.astype(mask, dtype)
+    return xp.where(mask, weight, xp.zeros_like(weight))
+
+
+def total_weight(xp: Any, weight: Any, shape: tuple[int, ...]) -> Any:
+    """Return Σ w over elements, in float64 where the library has it; an int where all count alike."""
+    if weight is None:
+        return math.prod(shape)
+    repeats = math.prod(shape) // max(1, math.prod(weight.shape))
+    return accumulate(xp, weight) * repeats
+
+
+def accumulate(xp: Any, values: Any) -> Any:
+    """Sum in float64, or pairwise in float32 where the library or the device has no float64."""
+    try:
+        return xp.sum(values, dtype=xp.float64)
+    except (TypeError, RuntimeError):
+        return xp.sum(values)
+
+
+def denominator_of(
+    xp: Any, reduction: str, denominator: Any, weight: Any, mask: Any, shape: tuple[int, ...], owner: str
+) -> Any:
+    """Return the number by which a reduction divides the weighted sum."""
+    if denominator is not None:
+        return denominator
+    if reduction == "mean":
+        if math.prod(shape) == 0:
+            raise ValueError(f"{owner}: the mean of an empty array is undefined; use reduction='sum' or total()")
+        return total_weight(xp, weight, shape)
+    if reduction == "mean_over_batch":
+        rows = shape[0] if shape else 1
+        if rows == 0:
+            raise ValueError(f"{owner}: the mean of an empty batch is undefined; use reduction='sum' or total()")
+        if mask is None:
+            return rows
+        kept = mask if len(mask.shape) <= 1 else xp.any(mask.reshape(mask.shape[0], -1), axis=1)
+        return xp.sum(xp.astype(kept, xp.float32 if not hasattr(xp, "float64") else xp.float64))
+    return 1
+
+
+def reciprocal(xp: Any, denominator: Any) -> Any:
+    """Return 1 / denominator, and 0 for a zero total weight, where sum and gradient are 0 anyway."""
+    if isinstance(denominator, (int, float)):
+        return 1.0 / denominator if denominator else 0.0
+    is_zero = denominator == 0
+    return xp.where(is_zero, xp.zeros_like(denominator), 1.0 / (denominator + is_zero))
+
+
