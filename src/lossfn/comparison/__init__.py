@@ -1,5 +1,8 @@
 """Which loss to train with, on one's own data: cross-validation, common scores, intervals and a recommendation."""
 
+from typing import TYPE_CHECKING, Any
+
+from .problems import DataError
 from .result import (
     BalanceEvidence,
     Comparison,
@@ -17,9 +20,13 @@ from .result import (
     Verdict,
 )
 
+if TYPE_CHECKING:
+    from .study import compare
+
 __all__ = [
     "BalanceEvidence",
     "Comparison",
+    "DataError",
     "Evidence",
     "GradientEvidence",
     "LossCurve",
@@ -32,4 +39,14 @@ __all__ = [
     "SpreadEvidence",
     "TailEvidence",
     "Verdict",
+    "compare",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The records are light; scikit-learn is loaded by whoever compares, not by whoever reads a result.
+    if name == "compare":
+        from .study import compare
+
+        return compare
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -136,8 +136,10 @@ class Recommendation:
     """Key of the score that rewards this functional and on which the decision rests."""
     loss: str
     """Key of the recommended loss."""
+    advice: str
+    """What to do, in few words: ``"Huber"``, or ``"BinaryCrossEntropy with the threshold at the base rate"``."""
     changes_default: bool
-    """True where the recommended loss is not the default one."""
+    """True where the advice is anything but the default loss as it stands."""
     sentence: str
     """The recommendation and its reason with the numbers, plain English."""
 
@@ -191,6 +193,8 @@ class BalanceEvidence:
     sentence: str
     classes: tuple[str, str] = ("0", "1")
     """Names of the negative and the positive class as the data spell them."""
+    moved_threshold: ScoreResult | None = None
+    """Balanced accuracy of the default loss when class 1 is decided above the base rate instead of above 1/2."""
 
 
 @dataclass(frozen=True)
@@ -292,8 +296,8 @@ class Comparison:
         others = [item for item in self.recommendations[1:] if item.changes_default]
         if not others:
             return f"{headline} For no other functional does a loss clearly beat the default."
-        losses = "; ".join(f"for the {item.functional}, {self.loss(item.loss).label}" for item in others)
-        return f"{headline} What you want to predict decides: {losses}."
+        advice = "; ".join(f"for the {item.functional}, {item.advice}" for item in others)
+        return f"{headline} Where something else is wanted, another choice is clearly better: {advice}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists, numbers and strings; a missing number is ``None``."""

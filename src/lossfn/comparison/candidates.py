@@ -1,0 +1,224 @@
+"""The losses that compete: the default ones, those a user asks for, and the parameters that the data decide."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lossfn
+from lossfn import fields
+
+from .data import Dataset
+from .preparation import TargetScale
+from .problems import DataError
+from .result import FloatArray
+
+# Huber's delta in units of the noise's standard deviation: 95 % efficient when the noise is Gaussian after all
+# (Huber and Ronchetti 2009, Robust Statistics, doi:10.1002/9780470434697).
+DELTA_IN_SIGMAS = 1.345
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One loss in the competition."""
+
+    key: str
+    loss: Any
+    """A ``PointwiseLoss`` whose scale parameters are in units of the target."""
+    functional: str
+    """What the loss aims at, in the words of ``ScoreInfo.functional`` where a score rewards it."""
+    is_default: bool = False
+    estimated: tuple[str, ...] = ()
+    """Parameters set from the training part of each fold: scale parameters, or ``"pos_weight"``."""
+
+    @property
+    def needs_noise_scale(self) -> bool:
+        """Whether a preliminary fit must say how large the residuals are."""
+        return bool(set(self.estimated) & set(self.loss.scale_parameters))
+
+    def target_scale(self, target: FloatArray, weight: FloatArray) -> TargetScale:
+        """Return the units in which this loss is trained."""
+        if self.loss.task == "binary":
+            return TargetScale()
+        rule = TargetScale.centred if self.loss.target == fields.REAL else TargetScale.unshifted
+        return rule(target, weight)
+
+    def in_units(self, scale: TargetScale, noise_scale: float, odds: float) -> Any:
+        """Return the loss to train with, its parameters in the scaled units.
+
+        Parameters
+        ----------
+        scale
+            The units of the scaled target.
+        noise_scale
+            Robust scale of the residuals of a preliminary fit, in units of the target.
+        odds
+            Weight of class 0 over the weight of class 1.
+        """
+        parameters = {
+            name: DELTA_IN_SIGMAS * noise_scale if name in self.estimated else getattr(self.loss, name)
+            for name in self.loss.scale_parameters
+        }
+        changes = {name: value / scale.scale for name, value in parameters.items()}
+        if "pos_weight" in self.estimated:
+            changes["pos_weight"] = odds
+        return dataclasses.replace(self.loss, **changes) if changes else self.loss
+
+    def in_target_units(self, fitted: Any, scale: TargetScale) -> Any:
+        """Undo the change of units that :meth:`in_units` made to the parameters."""
+        changes = {name: getattr(fitted, name) * scale.scale for name in fitted.scale_parameters}
+        return dataclasses.replace(fitted, **changes) if changes else fitted
+
+    def training_target(self, scaled: FloatArray) -> FloatArray:
+        """Return the target in the encoding that the loss declares."""
+        encoded: FloatArray = lossfn.to_signed(scaled) if self.loss.target == fields.SIGNED else scaled
+        return encoded
+
+
+def choose_candidates(losses: Any, data: Dataset) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
+    """Return the candidates, the default one first, and notes on how they came about."""
+    if losses is None:
+        chosen = _default_candidates(data)
+    else:
+        items = [losses] if isinstance(losses, str) or not isinstance(losses, Iterable) else list(losses)
+        if not items:
+            raise DataError("the list of losses is empty")
+        chosen = [_from_user(item, data.task) for item in items]
+    notes: list[str] = []
+    default = _default(data)
+    if all(candidate.loss != default.loss for candidate in chosen):
+        chosen = [default, *chosen]
+        notes.append(f"{default.key} was added: it is the default that the others are compared with.")
+    chosen = [dataclasses.replace(item, is_default=item.loss == default.loss) for item in chosen]
+    chosen.sort(key=lambda item: not item.is_default)
+    _refuse_duplicates(chosen)
+    kept = [candidate for candidate in chosen if _fits_target(candidate, data)]
+    notes += [
+        f"{candidate.key} was left out: it needs targets that are {candidate.loss.target.name}, "
+        f"and {data.target_name!r} goes down to {data.target.min():g}."
+        for candidate in chosen
+        if candidate not in kept
+    ]
+    return tuple(kept), (*notes, *_notes_on_parameters(kept))
+
+
+def _default(data: Dataset) -> Candidate:
+    loss = lossfn.SquaredError() if data.task == "regression" else lossfn.BinaryCrossEntropy()
+    return _candidate(loss)
+
+
+def _default_candidates(data: Dataset) -> list[Candidate]:
+    if data.task == "binary":
+        balanced = Candidate(
+            "BinaryCrossEntropy(balanced)", lossfn.BinaryCrossEntropy(), "probability", estimated=("pos_weight",)
+        )
+        losses = [lossfn.BinaryFocal(gamma=2.0), lossfn.BinaryCrossEntropy(label_smoothing=0.1), lossfn.Hinge()]
+        return [_default(data), balanced, *map(_candidate, losses)]
+    losses = [
+        lossfn.AbsoluteError(),
+        lossfn.Huber(),
+        lossfn.PseudoHuber(),
+        lossfn.LogCosh(),
+        lossfn.Pinball(tau=0.1),
+        lossfn.Pinball(tau=0.9),
+    ]
+    if (data.target >= 0).all() and (data.target == data.target.round()).all():
+        losses.append(lossfn.Poisson())
+    return [_default(data), *(_candidate(loss, estimated=loss.scale_parameters) for loss in losses)]
+
+
+def _from_user(item: Any, task: str) -> Candidate:
+    """Return the candidate for a loss object or its spelling.
+
+    A scale parameter is the user's own where the spelling names it, or where an object's value is not the default of
+    its class; otherwise the data decide.
+    """
+    loss = lossfn.parse_loss(item) if isinstance(item, str) else item
+    if not hasattr(loss, "value_and_gradient"):
+        raise DataError(f"not a loss: {item!r}")
+    if loss.task != task:
+        raise DataError(f"{loss!r} is a loss for {loss.task}, but the task is {task}")
+    if loss.heads != ("prediction",):
+        raise DataError(f"{loss!r} needs {len(loss.heads)} predictions a row ({', '.join(loss.heads)}), not one")
+    given = _spelled_parameters(item, loss) if isinstance(item, str) else _changed_parameters(loss)
+    return _candidate(loss, estimated=tuple(name for name in loss.scale_parameters if name not in given))
+
+
+def _candidate(loss: Any, estimated: Sequence[str] = ()) -> Candidate:
+    return Candidate(_label(loss, estimated), loss, functional_of(loss), estimated=tuple(estimated))
+
+
+def functional_of(loss: Any) -> str:
+    """Return what a loss elicits, with the level where it has one: ``"quantile 0.9"``."""
+    tau = getattr(loss, "tau", None)
+    elicits = str(loss.elicits)
+    if tau is None or elicits not in ("quantile", "expectile"):
+        return elicits
+    if tau == 0.5:
+        return "median" if elicits == "quantile" else "mean"
+    return f"{elicits} {tau:g}"
+
+
+def _changed_parameters(loss: Any) -> set[str]:
+    return {
+        field.name
+        for field in dataclasses.fields(loss)
+        if field.default is not dataclasses.MISSING and getattr(loss, field.name) != field.default
+    }
+
+
+def _spelled_parameters(spelling: str, loss: Any) -> set[str]:
+    """Return the parameters that a spelling such as ``"Huber(delta=2)"`` or ``"Huber(2)"`` names."""
+    call = ast.parse(spelling.strip(), mode="eval").body
+    if not isinstance(call, ast.Call):
+        return set()
+    names = [field.name for field in dataclasses.fields(loss)]
+    return {*names[: len(call.args)], *(keyword.arg for keyword in call.keywords if keyword.arg)}
+
+
+def _label(loss: Any, estimated: Sequence[str]) -> str:
+    """Return the loss as code, without what is left at its default or to the data."""
+    hidden = set(estimated)
+    names = [field.name for field in dataclasses.fields(loss)]
+    shown = [name for name in names if name in _changed_parameters(loss) - hidden]
+    # A scale parameter that the user set to the value of the default is still the user's choice.
+    shown += [name for name in loss.scale_parameters if name not in hidden and name not in shown]
+    arguments = ", ".join(f"{name}={_number(getattr(loss, name))}" for name in names if name in shown)
+    return f"{type(loss).__name__}({arguments})" if arguments else type(loss).__name__
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else repr(value)
+
+
+def _refuse_duplicates(candidates: Sequence[Candidate]) -> None:
+    keys = [candidate.key for candidate in candidates]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise DataError(f"the loss {key} is given twice")
+
+
+def _fits_target(candidate: Candidate, data: Dataset) -> bool:
+    return candidate.loss.task == "binary" or candidate.loss.target != fields.NONNEGATIVE or data.target.min() >= 0
+
+
+def _notes_on_parameters(candidates: Sequence[Candidate]) -> list[str]:
+    scaled = [
+        f"{name} of {candidate.key}"
+        for candidate in candidates
+        for name in candidate.estimated
+        if name in candidate.loss.scale_parameters
+    ]
+    notes = []
+    if scaled:
+        notes.append(
+            f"{DELTA_IN_SIGMAS} times the robust scale (1.4826 MAD) of the residuals of a preliminary robust fit, "
+            f"inside each fold, is {', '.join(scaled)}; a value of your own is given as in 'Huber(delta=2)', "
+            "in units of the target."
+        )
+    if any("pos_weight" in candidate.estimated for candidate in candidates):
+        notes.append("pos_weight of the balanced cross-entropy is the ratio of the classes in the training part.")
+    return notes

@@ -1,0 +1,261 @@
+"""From what the user passes to one checked data set; every complaint names the culprit in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .features import Features, read_features
+from .problems import DataError, first_rows
+from .result import FloatArray, Task
+
+IntArray = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Rows that every loss is trained and scored on."""
+
+    features: Features
+    target: FloatArray
+    """Numbers; 0 and 1 for two classes."""
+    weight: FloatArray
+    """One positive number a row; ones where the user gave none."""
+    groups: IntArray | None
+    """Group number of each row, 0 to ``group_count - 1``."""
+    task: Task
+    target_name: str
+    classes: tuple[str, str]
+    """Names of the classes 0 and 1 (of no meaning for regression)."""
+    weighted: bool
+    notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.target)
+
+    @property
+    def group_count(self) -> int | None:
+        """Number of groups, ``None`` without groups."""
+        return None if self.groups is None else int(self.groups.max()) + 1
+
+
+def read_data(
+    X: Any,  # noqa: N803 - the name that scikit-learn gives to a matrix of features
+    y: Any,
+    *,
+    task: str | None,
+    weight: Any,
+    groups: Any,
+    folds: int,
+    target_name: str | None,
+) -> Dataset:
+    """Check everything the user passed and return it in one form.
+
+    Rows of weight zero are left out: they may not influence anything, not even the scaling of a feature.
+    """
+    if folds < 2:
+        raise DataError(f"folds must be at least 2, not {folds}: rows are scored by a model that has not seen them")
+    target = _column(y, "target")
+    name = target_name or (str(target.name) if target.name is not None else "target")
+    frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(_matrix(X))
+    _same_length(len(frame), len(target), f"target {name!r}")
+
+    weighted = weight is not None
+    weights = _read_weight(weight, len(target))
+    group_codes = _read_groups(groups, len(target))
+    notes: list[str] = []
+    used = weights > 0
+    if not used.all():
+        notes.append(f"{np.sum(~used)} rows of weight 0 were left out.")
+        frame, target, weights = frame[used], target[used], weights[used]
+        group_codes = None if group_codes is None else pd.factorize(group_codes[used])[0]
+
+    _no_missing(target, name)
+    chosen: Task = _infer_task(target, name) if task is None else _known_task(task)
+    classes = ("0", "1")
+    if chosen == "regression":
+        values = _read_regression_target(target, name)
+    else:
+        values, classes = _read_classes(target, name)
+        if not set(classes) <= {"0", "1"}:
+            notes.append(f"Class {classes[1]!r} of {name!r} counts as 1, class {classes[0]!r} as 0.")
+    _enough_rows(values, group_codes, chosen, folds, classes, name)
+    features, feature_notes = read_features(frame.reset_index(drop=True))
+    return Dataset(
+        features=features,
+        target=values,
+        weight=weights,
+        groups=group_codes,
+        task=chosen,
+        target_name=name,
+        classes=classes,
+        weighted=weighted,
+        notes=(*notes, *feature_notes),
+    )
+
+
+def _column(values: Any, what: str) -> pd.Series[Any]:
+    """Return one column as a Series whose index counts rows from 0."""
+    if isinstance(values, pd.DataFrame):
+        if values.shape[1] != 1:
+            raise DataError(f"the {what} must be one column, not {values.shape[1]}")
+        values = values.iloc[:, 0]
+    if isinstance(values, pd.Series):
+        return values.reset_index(drop=True)
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise DataError(f"the {what} must have one dimension, not shape {array.shape}; pass y.ravel()")
+    return pd.Series(array)
+
+
+def _matrix(values: Any) -> npt.NDArray[Any]:
+    array = np.asarray(values)
+    if array.ndim != 2:
+        raise DataError(
+            f"features must be a data frame or a matrix of rows and columns, not an array of shape {array.shape}"
+        )
+    return array
+
+
+def _same_length(expected: int, found: int, what: str) -> None:
+    if expected != found:
+        raise DataError(f"{what} has {found} rows but the features have {expected}")
+
+
+def _no_missing(values: pd.Series[Any], name: str) -> None:
+    missing = values.isna().to_numpy(dtype=bool)
+    if missing.any():
+        raise DataError(f"target {name!r} is missing in {missing.sum()} of {len(values)} rows{first_rows(missing)}")
+
+
+def _read_weight(weight: Any, rows: int) -> FloatArray:
+    if weight is None:
+        return np.ones(rows)
+    column = _column(weight, "weight")
+    _same_length(rows, len(column), "weight")
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    for bad, complaint in ((~np.isfinite(values), "not a finite number"), (values < 0, "negative")):
+        if bad.any():
+            raise DataError(f"weight is {complaint} in {bad.sum()} of {rows} rows{first_rows(bad)}")
+    if not values.any():
+        raise DataError("all weights are zero")
+    return values
+
+
+def _read_groups(groups: Any, rows: int) -> IntArray | None:
+    if groups is None:
+        return None
+    column = _column(groups, "groups")
+    _same_length(rows, len(column), "groups")
+    codes: IntArray = pd.factorize(column)[0]
+    missing = codes < 0
+    if missing.any():
+        raise DataError(f"the group is missing in {missing.sum()} of {rows} rows{first_rows(missing)}")
+    return codes
+
+
+def _known_task(task: str) -> Task:
+    if task == "regression" or task == "binary":
+        return task
+    raise DataError(f"task must be 'regression' or 'binary', not {task!r}")
+
+
+def _infer_task(target: pd.Series[Any], name: str) -> Task:
+    """Two distinct values or words are classes; anything else is a number to predict."""
+    if target.nunique() <= 2:
+        _not_constant(target, name)
+        return "binary"
+    try:
+        pd.to_numeric(target)
+    except (ValueError, TypeError):
+        raise _too_many_classes(target, name) from None
+    return "regression"
+
+
+def _not_constant(target: pd.Series[Any], name: str) -> None:
+    if target.nunique() == 1:
+        raise DataError(f"target {name!r} is constant ({target.iloc[0]!s} in all {len(target)} rows)")
+
+
+def _read_regression_target(target: pd.Series[Any], name: str) -> FloatArray:
+    numbers = pd.to_numeric(target, errors="coerce")
+    values: FloatArray = numbers.to_numpy(dtype=float, na_value=np.nan)
+    bad = np.isnan(values)
+    if bad.any():
+        example = target.iloc[int(np.argmax(bad))]
+        raise DataError(
+            f"target {name!r} is not numeric: {example!r} in row {int(np.argmax(bad))} (task is regression)"
+        )
+    if not np.isfinite(values).all():
+        bad = ~np.isfinite(values)
+        raise DataError(f"target {name!r} is infinite in {bad.sum()} of {len(values)} rows{first_rows(bad)}")
+    _not_constant(target, name)
+    return values
+
+
+def _read_classes(target: pd.Series[Any], name: str) -> tuple[FloatArray, tuple[str, str]]:
+    """Return 0 and 1, the larger of the two values (or the later word) being 1."""
+    if target.nunique() > 2:
+        raise _too_many_classes(target, name)
+    _not_constant(target, name)
+    values = list(target.cat.categories if isinstance(target.dtype, pd.CategoricalDtype) else target.unique())
+    present = set(target.unique())
+    low, high = _in_order([value for value in values if value in present])
+    labels = (target == high).to_numpy(dtype=float)
+    return labels, (_spell(low), _spell(high))
+
+
+def _in_order(values: Sequence[Any]) -> tuple[Any, Any]:
+    try:
+        low, high = sorted(values)
+    except TypeError:  # a number and a word
+        low, high = sorted(values, key=str)
+    return low, high
+
+
+def _spell(value: Any) -> str:
+    """Write a class as a person would: 1.0 and True are 1."""
+    if isinstance(value, bool | np.bool_ | float) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _too_many_classes(target: pd.Series[Any], name: str) -> DataError:
+    counts = target.value_counts()
+    shown = ", ".join(repr(_spell(value)) for value in counts.index[:4]) + (", ..." if len(counts) > 4 else "")
+    return DataError(
+        f"target {name!r} has {len(counts)} classes ({shown}) but two are needed: keep two of them, "
+        f"or compare one with the rest (y == {_spell(counts.index[0])!r}), or pass numbers with task='regression'"
+    )
+
+
+def _enough_rows(
+    target: FloatArray, groups: IntArray | None, task: Task, folds: int, classes: tuple[str, str], name: str
+) -> None:
+    """Refuse what cannot be split: every fold needs rows, groups, and rows of both classes."""
+    if len(target) < folds:
+        raise DataError(f"{len(target)} rows are fewer than {folds} folds")
+    if groups is not None and (count := len(np.unique(groups))) < folds:
+        raise DataError(f"{count} groups are fewer than {folds} folds: a group is never split")
+    if task == "regression":
+        # The strength of the penalty is chosen by splitting each training part once more.
+        if len(target) - -(-len(target) // folds) < 2:
+            raise DataError(f"{len(target)} rows are too few: each training part needs at least 2")
+        return
+    for label, spelled in enumerate(classes):
+        rows = np.flatnonzero(target == label)
+        units = rows if groups is None else np.unique(groups[rows])
+        kind = "rows" if groups is None else "groups"
+        needed = max(folds, 4 if folds == 2 else 3)
+        if len(units) < needed:
+            raise DataError(
+                f"class {spelled!r} of target {name!r} is in {len(units)} {kind} only, "
+                f"but {folds} folds need at least {needed}"
+            )

@@ -1,0 +1,83 @@
+"""Features and target in the form that a linear model learns from, fitted on training rows only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from .features import MAX_CATEGORIES, Features
+from .result import FloatArray
+
+# 1.4826 times the median absolute deviation estimates the standard deviation of Gaussian noise.
+MAD_TO_SIGMA = 1.482602218505602
+# sqrt(pi / 2) times the mean absolute deviation does so too.
+MEAN_DEVIATION_TO_SIGMA = 1.2533141373155003
+
+
+def feature_pipeline(features: Features) -> Pipeline:
+    """Return the unfitted preparation: standardised numbers, one-hot categories, missing values filled.
+
+    A category that training never saw is counted among the pooled rare ones, or is no category at all.
+    """
+    numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    categories = make_pipeline(
+        SimpleImputer(strategy="most_frequent", keep_empty_features=True),
+        OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False),
+    )
+    columns = ColumnTransformer(
+        [
+            ("numbers", numbers, list(features.numeric)),
+            ("categories", categories, list(features.categorical)),
+        ]
+    )
+    return Pipeline([("columns", columns)])
+
+
+def weighted_quantile(values: FloatArray, level: float, weight: FloatArray) -> float:
+    """Return the smallest value at or below which the share `level` of the weight lies.
+
+    With this definition a row of weight 2 counts exactly like two rows.
+    """
+    return float(np.quantile(values, level, weights=weight, method="inverted_cdf"))
+
+
+def robust_scale(values: FloatArray, weight: FloatArray) -> float:
+    """Return an estimate of the spread of `values` in units of a Gaussian standard deviation.
+
+    It is 1.4826 times the median absolute deviation from the median; where more than half of the values agree, so
+    that this is zero, the mean absolute deviation takes its place. It is zero only when all values agree.
+    """
+    deviation = np.abs(values - weighted_quantile(values, 0.5, weight))
+    scale = MAD_TO_SIGMA * weighted_quantile(deviation, 0.5, weight)
+    return scale if scale > 0 else MEAN_DEVIATION_TO_SIGMA * float(np.average(deviation, weights=weight))
+
+
+@dataclass(frozen=True)
+class TargetScale:
+    """The change of units ``scaled = (target - location) / scale``."""
+
+    location: float = 0.0
+    scale: float = 1.0
+
+    @classmethod
+    def centred(cls, target: FloatArray, weight: FloatArray) -> TargetScale:
+        """Median 0 and robust scale 1."""
+        return cls(weighted_quantile(target, 0.5, weight), robust_scale(target, weight) or 1.0)
+
+    @classmethod
+    def unshifted(cls, target: FloatArray, weight: FloatArray) -> TargetScale:
+        """Mean 1 and zero kept in its place, for losses of targets that may not be negative."""
+        return cls(0.0, float(np.average(target, weights=weight)) or 1.0)
+
+    def apply(self, target: FloatArray) -> FloatArray:
+        """Return `target` in the scaled units."""
+        return (target - self.location) / self.scale
+
+    def undo(self, prediction: FloatArray) -> FloatArray:
+        """Return a prediction in units of the target."""
+        return self.location + self.scale * prediction

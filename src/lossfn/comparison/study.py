@@ -1,0 +1,249 @@
+"""The whole comparison, in reading order: check, choose candidates, cross-validate, score, judge, explain."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from .candidates import Candidate, choose_candidates
+from .curves import curves_of
+from .data import Dataset, read_data
+from .evidence import binary_evidence, gradient_curve, regression_evidence
+from .problems import DataError
+from .recommendation import recommend
+from .result import Comparison, Evidence, FloatArray, LossResult, Predictions, ScoreResult
+from .scores import HeldOut, Score, balanced_accuracy, scores_for
+from .validation import FoldFit, Progress, cross_validate
+from .verdicts import judge, summarise
+
+
+def compare(
+    X: Any,  # noqa: N803 - the name that scikit-learn gives to a matrix of features
+    y: Any,
+    *,
+    task: str | None = None,
+    losses: Any = None,
+    weight: Any = None,
+    groups: Any = None,
+    folds: int = 5,
+    repeats: int = 3,
+    l2: float | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    target_name: str | None = None,
+) -> Comparison:
+    r"""Find out which loss to train with, on one's own data.
+
+    A linear model is trained with each candidate loss on the same folds of a repeated cross-validation and judged by
+    the same scores on the same held-out rows. Each loss is compared with the default (squared error, or
+    cross-entropy) by the corrected resampled t-test [1]_, with Holm's correction for the number of losses [2]_. Since
+    a loss is best at what it aims at, there is one recommendation for each functional (mean, median, probability...).
+
+    Parameters
+    ----------
+    X : DataFrame or array of shape (rows, columns)
+        Features. Numbers are standardised, words, categories and booleans become one column a category, missing
+        values are filled; all of this is fitted on the training part of each fold.
+    y : Series or array of shape (rows,)
+        Target: numbers, or two classes. For training, numbers are brought to median 0 and robust scale 1.
+    task : {"regression", "binary"}, optional
+        Without it, a target with two distinct values is binary and any other numeric one is regression.
+    losses : sequence of losses or strings, optional
+        Such as ``[lossfn.Huber(delta=2.0), "absolute_error"]``; by default the usual candidates for the task.
+    weight : array of shape (rows,), optional
+        Importance of each row, in training and in the scores.
+    groups : array of shape (rows,), optional
+        Rows of one group stay together, on one side of every split.
+    folds, repeats : int
+        Folds of a cross-validation, and how often it is repeated with other folds.
+    l2 : float, optional
+        Strength of the ridge penalty for every loss. Without it, each loss chooses its own in each fold.
+    seed : int
+        The same seed gives the same numbers.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each fit.
+    target_name : str, optional
+        What messages and reports call the target; by default the name of the Series.
+
+    Returns
+    -------
+    Comparison
+        With ``.table``, ``.recommendation``, ``.to_html(path)`` and ``.to_json(path)``.
+
+    Raises
+    ------
+    DataError
+        A ValueError whose message names in one line what is wrong with the data.
+
+    References
+    ----------
+    .. [1] Nadeau and Bengio (2003), Inference for the generalization error, Machine Learning 52, 239-281,
+       doi:10.1023/A:1024068626366.
+    .. [2] Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6,
+       65-70.
+
+    Examples
+    --------
+    >>> import lossfn
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 2))
+    >>> y = X[:, 0] + rng.laplace(size=200)
+    >>> result = lossfn.compare(X, y, losses=["absolute_error"], repeats=1)
+    >>> list(result.table.index)
+    ['SquaredError', 'AbsoluteError']
+    """
+    if l2 is not None and not 0 <= l2 < np.inf:
+        raise DataError(f"l2 must be a finite number >= 0, not {l2!r}")
+    data = read_data(X, y, task=task, weight=weight, groups=groups, folds=folds, target_name=target_name)
+    candidates, notes = choose_candidates(losses, data)
+    fits = cross_validate(data, candidates, folds=folds, repeats=repeats, l2=l2, seed=seed, progress=progress)
+
+    default = candidates[0]
+    measures = scores_for(data.task)
+    infos = tuple(measure.info for measure in measures)
+    test_share = 1 / (folds - 1)
+    scores = {
+        candidate.key: {m.info.key: _score(m, candidate, fits[candidate.key], test_share) for m in measures}
+        for candidate in candidates
+    }
+    verdicts = tuple(
+        verdict
+        for info in infos
+        for verdict in judge(info, {key: results[info.key] for key, results in scores.items()}, default.key, test_share)
+    )
+    moved = _moved_threshold(fits[default.key], test_share) if data.task == "binary" else None
+    predictions = {candidate.key: _average_predictions(fits[candidate.key], data.rows) for candidate in candidates}
+    gradients = {key: gradient_curve(_total_gradient(of_loss, data.rows)) for key, of_loss in fits.items()}
+    evidence = _evidence(data, predictions[default.key], {k: g[0] for k, g in gradients.items()}, default.key, seed)
+    if evidence.balance is not None:
+        balance = dataclasses.replace(evidence.balance, moved_threshold=moved)
+        evidence = dataclasses.replace(evidence, balance=balance)
+    return Comparison(
+        task=data.task,
+        target_name=data.target_name,
+        rows=data.rows,
+        features=data.features.count,
+        seed=seed,
+        folds=folds,
+        repeats=repeats,
+        groups=data.group_count,
+        weighted=data.weighted,
+        default=default.key,
+        scores=infos,
+        losses=tuple(
+            _loss_result(
+                candidate, fits[candidate.key], scores[candidate.key], gradients[candidate.key], data, evidence
+            )
+            for candidate in candidates
+        ),
+        verdicts=verdicts,
+        recommendations=recommend(infos, candidates, scores, verdicts, test_share, moved),
+        evidence=evidence,
+        predictions=Predictions(data.target, predictions),
+        notes=(*data.notes, *notes, *_notes_on_fits(fits, l2)),
+        versions=_versions(),
+    )
+
+
+def _score(measure: Score, candidate: Candidate, fits: Sequence[FoldFit], test_share: float) -> ScoreResult:
+    """Return one score of one loss over all folds, or the reason why there is none."""
+    if measure.needs_prediction and any(fit.held_out.prediction is None for fit in fits):
+        return ScoreResult(
+            None, None, None, f"{candidate.key} estimates the {candidate.functional}, not a probability."
+        )
+    if not all(np.isfinite(_shown(fit.held_out)).all() for fit in fits):
+        return ScoreResult(None, None, None, f"{candidate.key} predicts an infinite value for some held-out rows.")
+    values = [measure(fit.held_out) for fit in fits]
+    return summarise([value for value in values if value is not None], test_share)
+
+
+def _shown(rows: HeldOut) -> FloatArray:
+    return rows.decision if rows.prediction is None else rows.prediction
+
+
+def _moved_threshold(fits: Sequence[FoldFit], test_share: float) -> ScoreResult:
+    """Return the balanced accuracy of the default loss when class 1 is decided above the base rate."""
+    values = []
+    for fit in fits:
+        assert fit.held_out.prediction is not None
+        values.append(balanced_accuracy(fit.held_out, fit.held_out.prediction - fit.base_rate))
+    return summarise(values, test_share)
+
+
+def _average_predictions(fits: Sequence[FoldFit], rows: int) -> FloatArray | None:
+    """Return each row's held-out prediction, averaged over the repeats."""
+    total = np.zeros(rows)
+    for fit in fits:
+        if fit.held_out.prediction is None:
+            return None
+        total[fit.split.test] += fit.held_out.prediction
+    return total / (1 + max(fit.split.repeat for fit in fits))
+
+
+def _total_gradient(fits: Sequence[FoldFit], rows: int) -> FloatArray:
+    total = np.zeros(rows)
+    for fit in fits:
+        total[fit.split.test] += fit.gradient
+    return total
+
+
+def _evidence(
+    data: Dataset, predictions: FloatArray | None, shares: Mapping[str, float], default: str, seed: int
+) -> Evidence:
+    if data.task == "binary":
+        return binary_evidence(data.target, data.weight, data.classes, shares, default)
+    assert predictions is not None
+    return regression_evidence(predictions - data.target, predictions, shares, default, seed)
+
+
+def _loss_result(
+    candidate: Candidate,
+    fits: Sequence[FoldFit],
+    scores: Mapping[str, ScoreResult],
+    gradient: tuple[float, FloatArray, FloatArray],
+    data: Dataset,
+    evidence: Evidence,
+) -> LossResult:
+    parameters = {name: float(np.median([getattr(fit.loss, name) for fit in fits])) for name in candidate.estimated}
+    loss = dataclasses.replace(candidate.loss, **parameters) if parameters else candidate.loss
+    share, rows, curve = gradient
+    return LossResult(
+        key=candidate.key,
+        label=candidate.key,
+        loss=repr(loss),
+        elicits=candidate.functional,
+        formula=loss.formula,
+        l2=float(np.median([fit.l2 for fit in fits])),
+        l2_values=tuple(fit.l2 for fit in fits),
+        is_default=candidate.is_default,
+        scores=scores,
+        gradient_share=share,
+        gradient_rows=rows,
+        gradient_curve=curve,
+        curves=curves_of(candidate, loss, data.target, evidence.residuals),
+        parameters=parameters,
+    )
+
+
+def _notes_on_fits(fits: Mapping[str, Sequence[FoldFit]], l2: float | None) -> list[str]:
+    notes = [
+        "The strength of the penalty was chosen for each loss and fold by an inner 3-fold cross-validation on that "
+        "loss's own mean."
+        if l2 is None
+        else f"The strength of the penalty was given: {l2:g}."
+    ]
+    for key, of_loss in fits.items():
+        if stopped := sum(not fit.converged for fit in of_loss):
+            notes.append(f"The solver for {key} stopped before its tolerance in {stopped} of {len(of_loss)} folds.")
+    return notes
+
+
+def _versions() -> dict[str, str]:
+    packages = ("lossfn", "numpy", "scipy", "scikit-learn", "pandas")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}

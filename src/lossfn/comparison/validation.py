@@ -1,0 +1,199 @@
+"""The cross-validation: every candidate is trained and scored on the same rows, nothing fitted outside the fold."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+import lossfn
+from lossfn.sklearn import LinearClassifier, LinearRegressor
+
+from .candidates import DELTA_IN_SIGMAS, Candidate
+from .data import Dataset, IntArray
+from .preparation import TargetScale, feature_pipeline, robust_scale
+from .result import FloatArray
+from .scores import HeldOut
+from .splits import Split, inner_splits, outer_splits
+
+# Strengths of the ridge penalty to choose from. They mean the same on any data: features are standardised and the
+# target has robust scale 1.
+L2_GRID = (10.0, 1.0, 0.1, 1e-2, 1e-3, 1e-4)
+
+# The penalty of the preliminary robust fit: enough for a unique answer, too little to matter.
+PRELIMINARY_L2 = 1e-3
+
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, eq=False)
+class FoldFit:
+    """One candidate in one fold."""
+
+    split: Split
+    held_out: HeldOut
+    loss: Any
+    """The loss it was trained with, its parameters in units of the target."""
+    l2: float
+    gradient: FloatArray
+    """Absolute gradient of each held-out row, times its weight."""
+    base_rate: float
+    """Weighted mean of the training target: the share of class 1."""
+    converged: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows to learn from and rows to predict, their features prepared by the first."""
+
+    train: IntArray
+    test: IntArray
+    train_features: FloatArray
+    test_features: FloatArray
+
+
+def cross_validate(
+    data: Dataset,
+    candidates: Sequence[Candidate],
+    *,
+    folds: int,
+    repeats: int,
+    l2: float | None,
+    seed: int,
+    progress: Progress | None,
+) -> dict[str, list[FoldFit]]:
+    """Train and predict with every candidate in every fold.
+
+    Parameters
+    ----------
+    data, candidates
+        The rows and the losses.
+    folds, repeats, seed
+        The design of the cross-validation.
+    l2
+        Strength of the penalty, or None to choose it for each loss and fold by an inner cross-validation on that
+        loss's own mean: one strength would not be fair to losses in different units.
+    progress
+        Called with the number of fits done and to do.
+
+    Returns
+    -------
+    dict
+        Candidate key to its fits, in the order of the folds.
+    """
+    splits = outer_splits(data, folds, repeats, seed)
+    fits: dict[str, list[FoldFit]] = {candidate.key: [] for candidate in candidates}
+    total = len(splits) * len(candidates)
+    for number, split in enumerate(splits):
+        part = _prepare(data, split.train, split.test)
+        inner = [] if l2 is not None else [_prepare(data, *rows) for rows in inner_splits(data, split.train, seed)]
+        needs_scale = any(candidate.needs_noise_scale for candidate in candidates)
+        noise_scale = _noise_scale(data, part) if needs_scale else 1.0
+        for position, candidate in enumerate(candidates):
+            fits[candidate.key].append(_fit_fold(data, candidate, split, part, inner, noise_scale, l2))
+            if progress is not None:
+                progress(number * len(candidates) + position + 1, total)
+    return fits
+
+
+def _prepare(data: Dataset, train: IntArray, test: IntArray) -> Part:
+    pipeline = feature_pipeline(data.features)
+    train_features = pipeline.fit_transform(data.features.frame.iloc[train])
+    return Part(train, test, train_features, pipeline.transform(data.features.frame.iloc[test]))
+
+
+def _fit_fold(
+    data: Dataset,
+    candidate: Candidate,
+    split: Split,
+    part: Part,
+    inner: Sequence[Part],
+    noise_scale: float,
+    l2: float | None,
+) -> FoldFit:
+    target, weight = data.target[part.train], data.weight[part.train]
+    scale = candidate.target_scale(target, weight)
+    base_rate = float(np.average(target, weights=weight))
+    odds = (1 - base_rate) / base_rate if data.task == "binary" else 1.0
+    loss = candidate.in_units(scale, noise_scale, odds)
+    scaled = scale.apply(data.target)
+    chosen = _choose_l2(candidate, loss, scaled, data.weight, inner) if l2 is None else l2
+    model, converged = _train(loss, chosen, part.train_features, scaled[part.train], weight)
+    decision = _decision(model, part.test_features)
+    held_weight = data.weight[part.test]
+    encoded = candidate.training_target(scaled[part.test])
+    gradient = np.abs(loss.gradient(decision, encoded, weight=held_weight, reduction="none"))
+    return FoldFit(
+        split=split,
+        held_out=HeldOut(data.target[part.test], held_weight, decision, _natural(loss, scale, decision)),
+        loss=candidate.in_target_units(loss, scale),
+        l2=chosen,
+        gradient=gradient,
+        base_rate=base_rate,
+        converged=converged,
+    )
+
+
+def _choose_l2(candidate: Candidate, loss: Any, scaled: FloatArray, weight: FloatArray, inner: Sequence[Part]) -> float:
+    """Return the strength under which the loss itself is smallest on rows held out of the training part.
+
+    Of equally good ones the strongest is taken: the grid falls, and the first minimum wins.
+    """
+    totals = np.zeros(len(L2_GRID))
+    for part in inner:
+        for index, l2 in enumerate(L2_GRID):
+            model, _ = _train(loss, l2, part.train_features, scaled[part.train], weight[part.train])
+            encoded = candidate.training_target(scaled[part.test])
+            with np.errstate(over="ignore"):
+                totals[index] += loss.total(_decision(model, part.test_features), encoded, weight=weight[part.test]).sum
+    return L2_GRID[int(np.argmin(np.where(np.isnan(totals), np.inf, totals)))]
+
+
+def _train(loss: Any, l2: float, features: FloatArray, target: FloatArray, weight: FloatArray) -> tuple[Any, bool]:
+    """Return the fitted linear model, and whether its solver reached its tolerance."""
+    estimator = LinearClassifier if loss.task == "binary" else LinearRegressor
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model = estimator(loss=loss, l2=l2).fit(features, target, sample_weight=weight)
+    return model, not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+
+
+def _decision(model: Any, features: FloatArray) -> FloatArray:
+    """Return the linear predictor, on which losses are defined."""
+    decision: FloatArray = features @ np.ravel(model.coef_) + float(np.squeeze(model.intercept_))
+    return decision
+
+
+def _natural(loss: Any, scale: TargetScale, decision: FloatArray) -> FloatArray | None:
+    """Return the prediction in units of the target, or the probability of class 1 where the loss has one."""
+    if loss.task == "binary" and not loss.gives_probability:
+        return None
+    with np.errstate(over="ignore"):
+        return scale.undo(loss.inverse_link(decision))
+
+
+def _noise_scale(data: Dataset, part: Part) -> float:
+    """Return the robust scale of the training residuals of a Huber fit, in units of the target.
+
+    The first fit takes the spread of the target for that of the noise, which is far too much where the features
+    explain the target; each further fit uses the residuals of the one before, until the scale settles.
+    """
+    target, weight = data.target[part.train], data.weight[part.train]
+    units = TargetScale.centred(target, weight)
+    scaled = units.apply(target)
+    scale = 1.0
+    for _ in range(5):
+        loss = lossfn.Huber(delta=DELTA_IN_SIGMAS * scale)
+        model, _ = _train(loss, PRELIMINARY_L2, part.train_features, scaled, weight)
+        previous = scale
+        scale = robust_scale(_decision(model, part.train_features) - scaled, weight)
+        # Residuals of zero leave nothing to measure; any positive delta fits them.
+        if scale <= 1e-9:
+            return units.scale * 1e-9
+        if abs(scale - previous) <= 0.05 * previous:
+            break
+    return units.scale * scale
