@@ -10,9 +10,9 @@ from typing import Any
 
 import lossfn
 from lossfn import fields
+from lossfn.combine import WeightedSum
 
 from .data import Dataset
-from .preparation import TargetScale
 from .problems import DataError
 from .result import FloatArray
 
@@ -39,38 +39,18 @@ class Candidate:
         """Whether a preliminary fit must say how large the residuals are."""
         return bool(set(self.estimated) & set(self.loss.scale_parameters))
 
-    def target_scale(self, target: FloatArray, weight: FloatArray) -> TargetScale:
-        """Return the units in which this loss is trained."""
-        if self.loss.task == "binary":
-            return TargetScale()
-        rule = TargetScale.centred if self.loss.target == fields.REAL else TargetScale.unshifted
-        return rule(target, weight)
-
-    def in_units(self, scale: TargetScale, noise_scale: float, odds: float) -> Any:
-        """Return the loss to train with, its parameters in the scaled units.
+    def with_estimates(self, noise_scale: float, odds: float) -> Any:
+        """Return the loss with its estimated parameters.
 
         Parameters
         ----------
-        scale
-            The units of the scaled target.
         noise_scale
             Robust scale of the residuals of a preliminary fit, in units of the target.
         odds
             Weight of class 0 over the weight of class 1.
         """
-        parameters = {
-            name: DELTA_IN_SIGMAS * noise_scale if name in self.estimated else getattr(self.loss, name)
-            for name in self.loss.scale_parameters
-        }
-        changes = {name: value / scale.scale for name, value in parameters.items()}
-        if "pos_weight" in self.estimated:
-            changes["pos_weight"] = odds
-        return dataclasses.replace(self.loss, **changes) if changes else self.loss
-
-    def in_target_units(self, fitted: Any, scale: TargetScale) -> Any:
-        """Undo the change of units that :meth:`in_units` made to the parameters."""
-        changes = {name: getattr(fitted, name) * scale.scale for name in fitted.scale_parameters}
-        return dataclasses.replace(fitted, **changes) if changes else fitted
+        values = {name: odds if name == "pos_weight" else DELTA_IN_SIGMAS * noise_scale for name in self.estimated}
+        return dataclasses.replace(self.loss, **values) if values else self.loss
 
     def training_target(self, scaled: FloatArray) -> FloatArray:
         """Return the target in the encoding that the loss declares."""
@@ -143,6 +123,8 @@ def _from_user(item: Any, task: str) -> Candidate:
         raise DataError(f"{loss!r} is a loss for {loss.task}, but the task is {task}")
     if loss.heads != ("prediction",):
         raise DataError(f"{loss!r} needs {len(loss.heads)} predictions a row ({', '.join(loss.heads)}), not one")
+    if loss.prediction != fields.EXTENDED_REAL:
+        raise DataError(f"{loss!r} takes {loss.prediction.name}, but a linear model predicts any number: use logits")
     given = _spelled_parameters(item, loss) if isinstance(item, str) else _changed_parameters(loss)
     return _candidate(loss, estimated=tuple(name for name in loss.scale_parameters if name not in given))
 
@@ -181,6 +163,8 @@ def _spelled_parameters(spelling: str, loss: Any) -> set[str]:
 
 def _label(loss: Any, estimated: Sequence[str]) -> str:
     """Return the loss as code, without what is left at its default or to the data."""
+    if isinstance(loss, WeightedSum):
+        return repr(loss)
     hidden = set(estimated)
     names = [field.name for field in dataclasses.fields(loss)]
     shown = [name for name in names if name in _changed_parameters(loss) - hidden]
@@ -202,7 +186,7 @@ def _refuse_duplicates(candidates: Sequence[Candidate]) -> None:
 
 
 def _fits_target(candidate: Candidate, data: Dataset) -> bool:
-    return candidate.loss.task == "binary" or candidate.loss.target != fields.NONNEGATIVE or data.target.min() >= 0
+    return candidate.loss.task == "binary" or float(data.target.min()) in candidate.loss.target
 
 
 def _notes_on_parameters(candidates: Sequence[Candidate]) -> list[str]:

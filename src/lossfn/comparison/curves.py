@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from lossfn import fields
-
 from .candidates import Candidate
 from .result import FloatArray, LossCurve
 
@@ -41,13 +39,11 @@ def curves_of(
     # Odd, and symmetric: the kink of a loss at zero falls on a point.
     grid = np.linspace(-reach, reach, POINTS)
     middle = float(np.quantile(target, 0.5, method="inverted_cdf"))
-    if candidate.loss.target == fields.NONNEGATIVE:
+    if loss.link == "log":
         grid = grid[middle + grid > 0]
         links = np.log(middle + grid)
     else:
         links = middle + grid
-    if len(grid) == 0 or not np.allclose(loss.inverse_link(links), middle + grid):
-        return ()  # another link function than identity and logarithm
     return (_curve("residual", grid, links, loss, np.full(len(grid), middle)),)
 
 

@@ -64,16 +64,6 @@ class TargetScale:
     location: float = 0.0
     scale: float = 1.0
 
-    @classmethod
-    def centred(cls, target: FloatArray, weight: FloatArray) -> TargetScale:
-        """Median 0 and robust scale 1."""
-        return cls(weighted_quantile(target, 0.5, weight), robust_scale(target, weight) or 1.0)
-
-    @classmethod
-    def unshifted(cls, target: FloatArray, weight: FloatArray) -> TargetScale:
-        """Mean 1 and zero kept in its place, for losses of targets that may not be negative."""
-        return cls(0.0, float(np.average(target, weights=weight)) or 1.0)
-
     def apply(self, target: FloatArray) -> FloatArray:
         """Return `target` in the scaled units."""
         return (target - self.location) / self.scale

@@ -15,13 +15,14 @@ from lossfn.sklearn import LinearClassifier, LinearRegressor
 
 from .candidates import DELTA_IN_SIGMAS, Candidate
 from .data import Dataset, IntArray
-from .preparation import TargetScale, feature_pipeline, robust_scale
+from .preparation import TargetScale, feature_pipeline, robust_scale, weighted_quantile
 from .result import FloatArray
 from .scores import HeldOut
 from .splits import Split, inner_splits, outer_splits
+from .units import in_units, penalty_unit, training_units
 
 # Strengths of the ridge penalty to choose from. They mean the same on any data: features are standardised and the
-# target has robust scale 1.
+# target has spread 1. Falling, so that ties go to the stronger one.
 L2_GRID = (10.0, 1.0, 0.1, 1e-2, 1e-3, 1e-4)
 
 # The penalty of the preliminary robust fit: enough for a unique answer, too little to matter.
@@ -37,7 +38,7 @@ class FoldFit:
     split: Split
     held_out: HeldOut
     loss: Any
-    """The loss it was trained with, its parameters in units of the target."""
+    """The loss it was trained for, its parameters in units of the target."""
     l2: float
     gradient: FloatArray
     """Absolute gradient of each held-out row, times its weight."""
@@ -116,12 +117,17 @@ def _fit_fold(
     l2: float | None,
 ) -> FoldFit:
     target, weight = data.target[part.train], data.weight[part.train]
-    scale = candidate.target_scale(target, weight)
     base_rate = float(np.average(target, weights=weight))
     odds = (1 - base_rate) / base_rate if data.task == "binary" else 1.0
-    loss = candidate.in_units(scale, noise_scale, odds)
+    wanted = candidate.with_estimates(noise_scale, odds)
+    scale = training_units(wanted, target, weight)
+    loss = in_units(wanted, scale.scale)
     scaled = scale.apply(data.target)
-    chosen = _choose_l2(candidate, loss, scaled, data.weight, inner) if l2 is None else l2
+    if l2 is None:
+        strengths = [strength * penalty_unit(wanted, target, weight) for strength in L2_GRID]
+        chosen = _choose_l2(candidate, loss, strengths, scaled, data.weight, inner)
+    else:
+        chosen = l2
     model, converged = _train(loss, chosen, part.train_features, scaled[part.train], weight)
     decision = _decision(model, part.test_features)
     held_weight = data.weight[part.test]
@@ -130,7 +136,7 @@ def _fit_fold(
     return FoldFit(
         split=split,
         held_out=HeldOut(data.target[part.test], held_weight, decision, _natural(loss, scale, decision)),
-        loss=candidate.in_target_units(loss, scale),
+        loss=wanted,
         l2=chosen,
         gradient=gradient,
         base_rate=base_rate,
@@ -138,19 +144,26 @@ def _fit_fold(
     )
 
 
-def _choose_l2(candidate: Candidate, loss: Any, scaled: FloatArray, weight: FloatArray, inner: Sequence[Part]) -> float:
+def _choose_l2(
+    candidate: Candidate,
+    loss: Any,
+    strengths: Sequence[float],
+    scaled: FloatArray,
+    weight: FloatArray,
+    inner: Sequence[Part],
+) -> float:
     """Return the strength under which the loss itself is smallest on rows held out of the training part.
 
-    Of equally good ones the strongest is taken: the grid falls, and the first minimum wins.
+    Of equally good ones the strongest is taken: the strengths fall, and the first minimum wins.
     """
-    totals = np.zeros(len(L2_GRID))
+    totals = np.zeros(len(strengths))
     for part in inner:
-        for index, l2 in enumerate(L2_GRID):
+        for index, l2 in enumerate(strengths):
             model, _ = _train(loss, l2, part.train_features, scaled[part.train], weight[part.train])
             encoded = candidate.training_target(scaled[part.test])
             with np.errstate(over="ignore"):
                 totals[index] += loss.total(_decision(model, part.test_features), encoded, weight=weight[part.test]).sum
-    return L2_GRID[int(np.argmin(np.where(np.isnan(totals), np.inf, totals)))]
+    return strengths[int(np.argmin(np.where(np.isnan(totals), np.inf, totals)))]
 
 
 def _train(loss: Any, l2: float, features: FloatArray, target: FloatArray, weight: FloatArray) -> tuple[Any, bool]:
@@ -183,7 +196,7 @@ def _noise_scale(data: Dataset, part: Part) -> float:
     explain the target; each further fit uses the residuals of the one before, until the scale settles.
     """
     target, weight = data.target[part.train], data.weight[part.train]
-    units = TargetScale.centred(target, weight)
+    units = TargetScale(weighted_quantile(target, 0.5, weight), robust_scale(target, weight) or 1.0)
     scaled = units.apply(target)
     scale = 1.0
     for _ in range(5):
