@@ -139,7 +139,8 @@ def _derive(recorded: Recorded, key: str) -> Definition:
         graph = domain.condition(recorder, symbol(names[0]))
         for name in names[1:]:
             graph = recorder.logical_and(graph, domain.condition(recorder, symbol(name)))
-        printed = SourcePrinter([to_sympy(graph, {name: sympy.Symbol(name, real=True) for name in names})])
+        symbols = {name: sympy.Symbol(name, real=True) for name in names}
+        printed = SourcePrinter([to_sympy(graph, symbols)], prefix="c")
         return Function(printed.lines, printed.results)
 
     functions = {

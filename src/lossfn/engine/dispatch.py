@@ -179,13 +179,9 @@ class Evaluator:
         dtype = batch.dtype.name
         variant = Variant(kind, dtype, batch.weight is not None, batch.mask is not None)
         loop = kernel(self.definition, variant)
-        count = len(self.definition.heads)
-        rows = (-1,) if count == 1 else (-1, count)
-        arrays = [_flat(batch.target, batch.shape), np.ascontiguousarray(batch.pred).reshape(rows)]
+        arrays = [_flat(batch.target, batch.shape), np.ascontiguousarray(batch.pred).reshape(-1)]
         arrays += [_flat(array, batch.shape) for array in (batch.weight, batch.mask) if array is not None]
-        for output in outputs:
-            tail = output.shape[len(batch.shape) :]
-            arrays.append(output.reshape(-1, *tail))
+        arrays += [output.reshape(-1) for output in outputs]
         blocks = -(-batch.size // BLOCK)
         sums = np.zeros(blocks)
         typed = self._typed[dtype]

@@ -49,7 +49,7 @@ BLOCK = {block}
 LOOP = """
 @njit(nogil=True, cache={cached}, error_model="numpy")
 def run({signature}):
-    size = target.size
+    size = targets.size
     values = np.empty(BLOCK, number)
     valid = np.empty(BLOCK, np.uint8)
     invalid = 0
@@ -113,21 +113,14 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
     """Return the module of one loop."""
     function, outputs = KINDS[variant.kind]
     heads = definition.heads
-    needed = [function, "valid_target"]
-    if definition.checks_prediction:
-        needed.append("valid_prediction")
     header = HEADER.format(dtype=variant.dtype, tiny=float(np.finfo(variant.dtype).smallest_normal), block=BLOCK)
-    scalars = [
-        f'@njit(error_model="numpy")\n{definition.functions[name].source(name, definition.arguments, [])}'
-        for name in needed
-    ]
     arrays = ["target", "pred"]
     if variant.weighted:
         arrays.append("weight")
     if variant.masked:
         arrays.append("mask")
     written = [output for output in outputs if output != "values"]
-    signature = ["first", "last", *arrays, *written, "sums", "scale", *definition.parameters]
+    signature = ["first", "last", *(f"{name}s" for name in [*arrays, *written]), "sums", "scale", *definition.parameters]
     body = [
         *_load_element(heads),
         *_compute(definition, function),
@@ -136,33 +129,43 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
     ]
     return (
         header
-        + "\n\n".join(scalars)
         + LOOP.format(
             cached=cached,
             signature=", ".join(signature),
-            slices=_indent(8, [f"{name}_block = {name}[start:stop]" for name in [*arrays, *written]]),
+            slices=_indent(8, [_slice(name, len(heads)) for name in [*arrays, *written]]),
             body=_indent(12, body),
             after=_indent(8, ["sums[block] = sum_block(values, count)"] if "values" in outputs else []),
         )
     )
 
 
+def _slice(name: str, heads: int) -> str:
+    width = {"pred": heads, "gradient": heads, "hessian": heads * heads}.get(name, 1)
+    if width == 1:
+        return f"{name}_block = {name}s[start:stop]"
+    return f"{name}_block = {name}s[{width} * start : {width} * stop]"
+
+
 def _load_element(heads: tuple[str, ...]) -> list[str]:
     if len(heads) == 1:
         loads = [f"{heads[0]} = pred_block[i]"]
     else:
-        loads = [f"{head} = pred_block[i, {position}]" for position, head in enumerate(heads)]
-    return [*loads, "y = target_block[i]"]
+        # Flat indices: two-dimensional ones keep the loop from being vectorised.
+        loads = [f"{head} = pred_block[{len(heads)} * i + {position}]" for position, head in enumerate(heads)]
+    return [*loads, "target = target_block[i]"]
 
 
-def _compute(definition: Definition, function: str) -> list[str]:
-    arguments = ", ".join([*definition.heads, "y", *definition.parameters])
-    results = ", ".join(f"out{position}" for position in range(len(definition.functions[function].results)))
-    lines = [f"{results} = {function}({arguments})", f"ok = valid_target({arguments})"]
+def _compute(definition: Definition, name: str) -> list[str]:
+    # Written out, not called: the compiler would not inline a long function, and a call is never vectorised.
+    function = definition.functions[name]
+    lines = [*function.lines, *(f"out{position} = {result}" for position, result in enumerate(function.results))]
+    valid = definition.functions["valid_target"]
+    lines += [*valid.lines, f"ok = {valid.results[0]}"]
     if definition.checks_prediction:
         # NaN predictions are let through: they give NaN.
+        valid = definition.functions["valid_prediction"]
         is_nan = " | ".join(f"({head} != {head})" for head in definition.heads)
-        lines.append(f"ok = ok & (valid_prediction({arguments}) | {is_nan})")
+        lines += [*valid.lines, f"ok = ok & ({valid.results[0]} | {is_nan})"]
     return lines
 
 
@@ -194,9 +197,9 @@ def _store(outputs: tuple[str, ...], heads: int, *, weighted: bool) -> list[str]
             position += 1
             continue
         factor = "w * scale" if weighted else "scale"
-        shape = [heads] if output == "gradient" else [heads, heads]
-        for index in np.ndindex(*shape):
-            place = "i" if heads == 1 else ", ".join(["i", *map(str, index)])
+        entries = heads if output == "gradient" else heads * heads
+        for index in range(entries):
+            place = "i" if entries == 1 else f"{entries} * i + {index}"
             lines.append(f"{output}_block[{place}] = {entry(f'out{position}', factor)}")
             position += 1
     return lines

@@ -21,8 +21,9 @@ class SourcePrinter:
     common-subexpression elimination does, could change rounding and overflow.
     """
 
-    def __init__(self, outputs: Sequence[Any]) -> None:
+    def __init__(self, outputs: Sequence[Any], prefix: str = "t") -> None:
         self.lines: list[str] = []
+        self._prefix = prefix
         self._names: dict[Any, str] = {}
         self._occurrences = Counter[Any]()
         for output in outputs:
@@ -43,7 +44,7 @@ class SourcePrinter:
             return self._names[expression]
         text = self._compound(expression)
         if self._occurrences[expression] > 1 and not expression.is_Rational:
-            name = f"t{len(self._names)}"
+            name = f"{self._prefix}{len(self._names)}"
             self._names[expression] = name
             self.lines.append(f"{name} = {text}")
             return name

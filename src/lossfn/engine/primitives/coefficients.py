@@ -16,7 +16,7 @@ class Polynomial(NamedTuple):
     float32: tuple[float, ...]
 
 
-# (e^r - 1 - r) / r² on |r| ≤ ½ log 2. Relative error below 2^-52 (float64) and 2^-22 (float32), which the factor
+# (e^r - 1 - r) / r² on |r| ≤ ½ log 2. Relative error below 2^-51 (float64) and 2^-22 (float32), which the factor
 # r² / e^r reduces sixteenfold in e^r.
 EXP = Polynomial(
     float64=(
@@ -60,7 +60,7 @@ LOG = Polynomial(
 )
 
 # ((2 atanh(s)/s - 2) / s² - ⅔) / s², in z = s², on the same interval: what is left when the leading ⅔ is kept to twice
-# the precision. Relative error below 2^-56 (float64) and 2^-21 (float32); it enters the logarithm times z²/5 < 2^-12.
+# the precision. Relative error below 2^-53 (float64) and 2^-21 (float32); it enters the logarithm times z²/5 < 2^-12.
 LOG_TAIL = Polynomial(
     float64=(
         0.4,
@@ -80,7 +80,7 @@ LOG_TAIL = Polynomial(
 )
 
 # (2 atanh(s)/s - 2) / s², in z = s², for |s| ≤ ⅓, that is -½ ≤ f ≤ 1. Relative error below 2^-52 (float64) and
-# 2^-26 (float32).
+# 2^-25 (float32).
 LOG_WIDE = Polynomial(
     float64=(
         0.6666666666666666,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossfn.engine.primitives.coefficients import EXPM1MX
-from lossfn.engine.primitives.forms import horner
+from lossfn.engine.primitives.forms import horner, none_is_nan
 from lossfn.engine.primitives.primitive import Primitive
 
 
@@ -16,9 +16,12 @@ def _expm1mx(xp: Any, x: Any) -> Any:
 
 
 def _mulexp(xp: Any, a: Any, b: Any) -> Any:
+    # In two halves, because e^b may overflow where a·e^b does not. Only with a subnormal factor can a half overflow too.
     half = xp.exp(b / 2)
     vanishes = (a == 0) | (b == -xp.inf)
-    return xp.where(vanishes & (a == a) & (b == b), 0.0, a * half * half)
+    # An infinite factor meets a half that has become zero.
+    product = xp.where((xp.abs(a) == xp.inf) & (b == b), a, a * half * half)
+    return xp.where(vanishes & none_is_nan(a, b), 0.0, product)
 
 
 def _mulexp_exactly(mp: Any, a: Any, b: Any) -> Any:
@@ -26,8 +29,8 @@ def _mulexp_exactly(mp: Any, a: Any, b: Any) -> Any:
 
 
 def _bose(xp: Any, x: Any) -> Any:
-    # 0 - x, not -x: the limit at zero from the left is +inf, and 1/(-0) would be -inf.
-    return 1.0 / xp.expm1(0.0 - x)
+    below = -xp.abs(x)
+    return xp.where(x <= 0, xp.exp(below), -1.0) / -xp.expm1(below)
 
 
 def _bose_exactly(mp: Any, x: Any) -> Any:

@@ -53,8 +53,10 @@ def _log_cosh(xp: Any, x: Any) -> Any:
 def _binary_entropy(xp: Any, x: Any) -> Any:
     size = xp.abs(x)
     e = xp.exp(-size)
-    # Beyond 1000, e is zero in every format; the bound avoids inf·0.
-    return xp.log1p(e) + xp.where(size > 1000.0, 1000.0, size) * e / (1.0 + e)
+    # Where e is subnormal and its product with |x| is not, |x|·e loses digits; e is zero beyond the bound 1000.
+    half = xp.exp(-size / 2)
+    product = xp.where(size < 50.0, size * e, xp.where(size > 1000.0, 1000.0, size) * half * half)
+    return xp.log1p(e) + product / (1.0 + e)
 
 
 def _binary_entropy_exactly(mp: Any, x: Any) -> Any:

@@ -13,7 +13,7 @@ SQRT_HALF = math.sqrt(0.5)
 
 
 def split_binary(u: Scalar) -> tuple[Scalar, Scalar, Scalar]:
-    """Split a positive normal u = 2^k·m with √½ ≤ m < √2; return k, m and 2^(1-k)."""
+    """Split a positive normal u = 2^k·m with √½ ≤ m < √2; return k, m and 2^-k."""
     form = u.format
     shift = form.mantissa_bits
     one = form.exponent_bias << shift
@@ -24,8 +24,8 @@ def split_binary(u: Scalar) -> tuple[Scalar, Scalar, Scalar]:
     # An integer placed in the mantissa of 2^(precision-1) becomes a float by subtraction.
     anchor = 2.0**shift
     k = (biased | u.constant(anchor).as_bits()).as_scalar() - (anchor + form.exponent_bias)
-    # One more than -k, because the exponent field of 2^-k would be negative for the largest k.
-    inverse = (((2 * form.exponent_bias + 1) - biased) << shift).as_scalar()
+    # Half of 2^(1-k), because the exponent field of 2^-k would be negative for the largest k.
+    inverse = 0.5 * (((2 * form.exponent_bias + 1) - biased) << shift).as_scalar()
     return k, m, inverse
 
 
@@ -47,7 +47,7 @@ def log_of_sum(u: Scalar, rounding: Scalar | None = None) -> Scalar:
     k, m, inverse = split_binary(u)
     f = m - 1.0
     if rounding is not None:
-        f = fma(rounding * 0.5, inverse, f)
+        f = fma(rounding, inverse, f)
     return fma(k, high, fma(k, low, log1p_reduced(f)))
 
 
@@ -104,7 +104,7 @@ def log1pmx(x: Scalar) -> Scalar:
     # k·log 2 - x first: it is nearly exact, and what is added has the size of the result at most.
     high, low = split_log2(x.format)
     k, m, inverse = split_binary(u)
-    f = fma(rounding * 0.5, inverse, m - 1.0)
+    f = fma(rounding, inverse, m - 1.0)
     far = fma(k, high, -x) + fma(k, low, log1p_reduced(f))
     inside = select((x >= -0.5) & (x <= 1.0), near, far)
     outside = select(x.equals(-1.0), -math.inf, math.nan)
@@ -146,7 +146,7 @@ def log1mexp(x: Scalar) -> Scalar:
     high, low = split_log2(x.format)
     k, m, inverse = split_binary(select(subnormal, u * 2.0**lift, u))
     k = select(subnormal, k - lift, k)
-    f = fma(rounding * 0.5, inverse, m - 1.0)
+    f = fma(rounding, inverse, m - 1.0)
     inside = fma(k, high, fma(k, low, log1p_reduced(f)))
     outside = select(x.equals(0.0), -math.inf, math.nan)
     return select(x < 0.0, inside, outside)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from lossfn.engine.primitives.coefficients import LOG_COSH, TANH
-from lossfn.engine.primitives.kernels.exponential import exp_of_negative
+from lossfn.engine.primitives.kernels.exponential import exp_of_negative, times_exp_of_negative
 from lossfn.engine.primitives.kernels.logarithmic import log1p_of_fraction
 from lossfn.engine.primitives.kernels.scalar import Kernel, Scalar, cap, copysign, fabs, fma, polynomial, select
 
@@ -20,8 +20,7 @@ def sigmoid(x: Scalar) -> Scalar:
 def dsigmoid(x: Scalar) -> Scalar:
     """Return the derivative of the sigmoid, e^(-|x|)/(1 + e^(-|x|))²."""
     e = exp_of_negative(-fabs(x))
-    once = 1.0 + e
-    return e / (once * once)
+    return e / square_of_one_plus(e)
 
 
 def softplus(x: Scalar) -> Scalar:
@@ -46,8 +45,14 @@ def tanh(x: Scalar) -> Scalar:
 def sech2(x: Scalar) -> Scalar:
     """Return 1/cosh(x)², the derivative of tanh."""
     e = exp_of_negative(-2.0 * fabs(x))
+    return 4.0 * e / square_of_one_plus(e)
+
+
+def square_of_one_plus(e: Scalar) -> Scalar:
+    """Return (1 + e)² for 0 ≤ e ≤ 1, including what 1 + e loses by rounding."""
     once = 1.0 + e
-    return 4.0 * e / (once * once)
+    rest = e - (once - 1.0)
+    return fma(once, once, 2.0 * once * rest)
 
 
 def log_cosh(x: Scalar) -> Scalar:
@@ -63,8 +68,9 @@ def binary_entropy(x: Scalar) -> Scalar:
     """Return the entropy, in nats, of a coin with log-odds x: log(1 + e) + |x|·e/(1 + e), a sum of positive terms."""
     a = fabs(x)
     e = exp_of_negative(-a)
-    # e vanishes long before the cap, which avoids inf·0.
-    return log1p_of_fraction(e) + cap(a, -2.0 * x.format.exp_underflow) * e / (1.0 + e)
+    # e^(-a) vanishes long before the cap, which avoids inf·0.
+    product = times_exp_of_negative(cap(a, -x.format.exp_underflow), -a)
+    return log1p_of_fraction(e) + product / (1.0 + e)
 
 
 KERNELS: Mapping[str, Kernel] = {
