@@ -70,7 +70,7 @@ def read_columns(
     if frame.shape[1] == len(wanted):
         raise DataError(f"{path.name}: no column is left as a feature besides {_listed(wanted.values())}")
 
-    complete = frame[list(wanted.values())].notna().to_numpy().all(axis=1)
+    complete = frame[list(wanted.values())].notna().all(axis=1)
     if not complete.all():
         if not drop_missing:
             _refuse_missing(path, frame, wanted)

@@ -1,0 +1,182 @@
+"""The pictures of a report, each with one sentence that tells how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from .drawing import COLOURS, Picture, canvas, inline_svg, stroke
+from .formatting import decimals_for, mark, number, percent, shorten, significant
+from .shapes import gradient_share, losses_over_rows, noise
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from .result import Comparison, FloatArray, ScoreInfo, Verdict
+
+# More points than this are neither seen nor worth their bytes; a sample of the rows is drawn instead.
+MAX_POINTS = 1500
+
+# Differences are shown in small multiples, three of them side by side on a wide page.
+FOREST_WIDTH = 300
+ROW_HEIGHT = 31.0
+
+# Above this many panels of predictions, the reader scrolls more than he learns.
+MAX_PANELS = 4
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All pictures of one report, in reading order."""
+
+    differences: tuple[Picture, ...]
+    losses: tuple[Picture, ...]
+    rows: tuple[Picture, ...]
+    predictions: tuple[Picture, ...]
+
+
+def draw(result: Comparison) -> Pictures:
+    """Draw everything."""
+    return Pictures(
+        differences=_present(forest(result, score) for score in result.scores),
+        losses=tuple(losses_over_rows(result)),
+        rows=_present((gradient_share(result), noise(result))),
+        predictions=tuple(predictions(result)),
+    )
+
+
+def _present(pictures: Iterable[Picture | None]) -> tuple[Picture, ...]:
+    return tuple(picture for picture in pictures if picture is not None)
+
+
+def forest(result: Comparison, score: ScoreInfo) -> Picture | None:
+    """Return the differences from the default loss under one score; None where nothing is compared."""
+    verdicts = [verdict for verdict in result.verdicts if verdict.score == score.key]
+    if not verdicts:
+        return None
+    # The best on top: matplotlib counts places upwards.
+    verdicts.sort(key=lambda verdict: -verdict.difference if score.lower_is_better else verdict.difference)
+    reaches = sorted(max(abs(verdict.low), abs(verdict.high)) for verdict in verdicts)
+    # One hopeless loss would squeeze all others to a line; it gets an arrow instead.
+    limit = 1.08 * max(reach for reach in reaches if reach <= 4 * reaches[(len(reaches) - 1) // 2]) or 1.0
+    decimals = decimals_for([verdict.high - verdict.low for verdict in verdicts], 3)
+    words = []
+    with canvas(ROW_HEIGHT * len(verdicts) + 46, FOREST_WIDTH) as (figure, axes):
+        axes.axvline(0, ymax=0.99, color=COLOURS["ink"], linewidth=1)
+        across = axes.get_yaxis_transform()
+        for place, verdict in enumerate(verdicts):
+            label = result.loss(verdict.loss).label
+            difference = number(verdict.difference, decimals, sign=True)
+            decided = verdict.verdict != "no clear difference"
+            colour = COLOURS[verdict.verdict if decided else "muted"]
+            _interval(axes, place, verdict, limit, colour)
+            axes.text(0, place + 0.24, shorten(label, 40), transform=across, va="bottom")
+            right: dict[str, Any] = {"transform": across, "va": "bottom", "ha": "right", "color": colour}
+            axes.text(1, place + 0.24, f"{difference} {mark(verdict)}" if decided else difference, **right)
+            words.append(f"{label} {difference} ({verdict.verdict})")
+        axes.set(xlim=(-limit, limit), ylim=(-0.45, len(verdicts) - 0.2), yticks=[])
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        better, worse = (0.0, 1.0) if score.lower_is_better else (1.0, 0.0)
+        ends: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "color": COLOURS["muted"]}
+        lower = -23 / (ROW_HEIGHT * len(verdicts) + 4)
+        for x, text in ((better, "better"), (worse, "worse")):
+            text = f"\N{LEFTWARDS ARROW} {text}" if x == 0 else f"{text} \N{RIGHTWARDS ARROW}"
+            axes.text(x, lower, text, ha="left" if x == 0 else "right", **ends)
+        axes.set_xlabel(" ")
+        default = result.loss(result.default).label
+        title = f"{score.label}, difference from {default}"
+        svg = inline_svg(figure, f"forest-{score.key.replace('.', '')}", f"{title}: {'; '.join(reversed(words))}")
+    return Picture(svg, score.label, score.meaning)
+
+
+def _interval(axes: Axes, place: int, verdict: Verdict, limit: float, colour: str) -> None:
+    low, high = np.clip([verdict.low, verdict.high], -limit, limit)
+    axes.plot([low, high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
+    if abs(verdict.difference) <= limit:
+        axes.plot([verdict.difference], [place], "o", color=colour, markersize=6)
+    for beyond, end, shape in ((verdict.low < -limit, -limit, "<"), (verdict.high > limit, limit, ">")):
+        if beyond:
+            axes.plot([end], [place], shape, color=colour, markersize=6, clip_on=False)
+
+
+def predictions(result: Comparison) -> list[Picture]:
+    """Return predicted against actual, or the reliability, of the default loss and the recommended ones."""
+    keys = [result.default, *(item.loss for item in result.recommendations)]
+    drawn = [key for key in dict.fromkeys(keys) if result.predictions.by_loss.get(key) is not None]
+    if result.task == "binary":
+        # Every loss that gives a probability is a candidate for a wrong one.
+        drawn = list(dict.fromkeys([*drawn, *(key for key, p in result.predictions.by_loss.items() if p is not None)]))
+        return [_reliability(result, key) for key in drawn[:MAX_PANELS]]
+    return [_predicted_against_actual(result, key) for key in drawn[:MAX_PANELS]]
+
+
+def _index(result: Comparison, key: str) -> int:
+    return next(index for index, loss in enumerate(result.losses) if loss.key == key)
+
+
+def _predicted_against_actual(result: Comparison, key: str) -> Picture:
+    index = _index(result, key)
+    target, predicted = result.predictions.target, result.predictions.by_loss[key]
+    assert predicted is not None
+    below = percent(float(np.mean(target < predicted)))
+    chosen = np.arange(len(target))
+    if len(chosen) > MAX_POINTS:
+        chosen = np.sort(np.random.default_rng(0).choice(chosen, MAX_POINTS, replace=False))
+    with canvas(300) as (figure, axes):
+        ends = [min(target.min(), predicted.min()), max(target.max(), predicted.max())]
+        axes.plot(ends, ends, color=COLOURS["ink"], linewidth=1)
+        dots: dict[str, Any] = {
+            "color": COLOURS[stroke(index).colour],
+            "markeredgewidth": 0,
+            "alpha": 0.55,
+            "markersize": 4.5,
+        }
+        axes.plot(predicted[chosen], target[chosen], "o", **dots)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.set(xlabel="predicted", ylabel=f"actual {shorten(result.target_name, 24)}")
+        label = result.losses[index].label
+        svg = inline_svg(figure, f"actual-{index}", f"Actual against predicted, {label}: {below} of the rows are below")
+    sampled = f" {MAX_POINTS:,} rows drawn at random are shown." if len(target) > MAX_POINTS else ""
+    return Picture(
+        svg, label, f"A point is a held-out row; {below} lie below the line of perfect predictions.{sampled}"
+    )
+
+
+def _reliability(result: Comparison, key: str, bins: int = 10) -> Picture:
+    """Return predicted probability against frequency, with Wilson intervals, over the bins that ECE uses."""
+    index = _index(result, key)
+    target, predicted = result.predictions.target, result.predictions.by_loss[key]
+    assert predicted is not None
+    bin_of = np.minimum((predicted * bins).astype(int), bins - 1)
+    counts = np.bincount(bin_of, minlength=bins).astype(float)
+    # An empty bin has no frequency, so nothing is drawn there.
+    filled = np.flatnonzero(counts)
+    frequency = np.bincount(bin_of, weights=target, minlength=bins)[filled] / counts[filled]
+    mean = np.bincount(bin_of, weights=predicted, minlength=bins)[filled] / counts[filled]
+    label = result.losses[index].label
+    with canvas(300) as (figure, axes):
+        axes.bar((np.arange(bins) + 0.5) / bins, 0.25 * counts / counts.max(), 0.92 / bins, color=COLOURS["bars"])
+        axes.plot([0, 1], [0, 1], color=COLOURS["ink"], linewidth=1)
+        colour = COLOURS[stroke(index).colour]
+        axes.vlines(mean, *_wilson(frequency, counts[filled]), color=colour, linewidth=1.6)
+        axes.plot(mean, frequency, "o", color=colour, markersize=6)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="predicted probability", ylabel="observed frequency")
+        words = "; ".join(f"{p:.2f} predicted, {f:.2f} observed" for p, f in zip(mean, frequency, strict=True))
+        svg = inline_svg(figure, f"reliability-{index}", f"Reliability of {label}: {words}")
+    score = result.losses[index].scores.get("ece")
+    ece = f"ECE {significant(score.mean, 2)}; " if score is not None and score.mean is not None else ""
+    caption = f"On the line, a probability comes true as often as it says; {ece}bars: how often it is predicted."
+    return Picture(svg, label, caption)
+
+
+def _wilson(frequency: FloatArray, counts: FloatArray, z: float = 1.96) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of Wilson's 95 % interval for a frequency (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
+    middle = (frequency + z * z / (2 * counts)) / (1 + z * z / counts)
+    half = z * np.sqrt(frequency * (1 - frequency) / counts + (z / (2 * counts)) ** 2) / (1 + z * z / counts)
+    return middle - half, middle + half
