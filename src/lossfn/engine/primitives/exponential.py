@@ -16,7 +16,7 @@ def _expm1mx(xp: Any, x: Any) -> Any:
 
 
 def _mulexp(xp: Any, a: Any, b: Any) -> Any:
-    # In two halves, because e^b may overflow where a·e^b does not. Only with a subnormal factor can a half overflow too.
+    # In two halves: e^b may overflow where a·e^b does not. A half overflows too only where a is subnormal.
     half = xp.exp(b / 2)
     vanishes = (a == 0) | (b == -xp.inf)
     # An infinite factor meets a half that has become zero.
