@@ -1,7 +1,8 @@
 """Loss functions defined once: values, gradients, Hessians and kernels derived from one expression."""
 
 from lossfn.catalogue import catalogue, parse_loss, to_signed
-from lossfn.loss import Loss, PointwiseLoss
+from lossfn.define import define
+from lossfn.loss import AccuracyWarning, Loss, PointwiseLoss
 from lossfn.losses import (
     AbsoluteError,
     BinaryCrossEntropy,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import warnings
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar, Self, dataclass_transform
 
@@ -16,11 +18,15 @@ import numpy as np
 
 from lossfn import checks, constant, fields, reduce
 from lossfn.engine import batch as batches
-from lossfn.engine.definition import Definition, Recorded, definition_of
+from lossfn.engine.definition import Definition, Recorded, derive_definition, known, remember
 from lossfn.engine.dispatch import Evaluator
-from lossfn.engine.trace import Recorder, symbol
+from lossfn.engine.trace import Recorder, as_node, symbol
 from lossfn.fields import Domain
 from lossfn.reduce import Total
+
+
+class AccuracyWarning(UserWarning):
+    """A loss of one's own loses accuracy, or overflows, where the exact result is an ordinary number."""
 
 
 @dataclass_transform(
@@ -39,7 +45,7 @@ class Loss:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        dataclasses.dataclass(frozen=True)(cls)
+        dataclasses.dataclass(frozen=True, repr="__repr__" not in cls.__dict__)(cls)
 
     def __post_init__(self) -> None:
         for name, parameter in fields.parameters_of(type(self)).items():
@@ -85,6 +91,9 @@ class PointwiseLoss(Loss):
         LaTeX of heads, for formulas.
     variants : tuple of dict
         Parameter settings that the tests cover.
+    gradient_expression, hessian_expression : method, optional
+        Overrides, both or neither, with the arguments of ``expression``: for the few losses whose derived forms lose
+        accuracy. They are compared with differences of the value in high precision.
 
     Examples
     --------
@@ -114,6 +123,8 @@ class PointwiseLoss(Loss):
     gives_probability: ClassVar[bool] = True
     symbols: ClassVar[dict[str, str]] = {}
     variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
+    gradient_expression: ClassVar[Callable[..., Any] | None] = None
+    hessian_expression: ClassVar[Callable[..., Any] | None] = None
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         """Return the loss of one element, written with operators and functions of ``xp``.
@@ -138,7 +149,26 @@ class PointwiseLoss(Loss):
 
     @cached_property
     def _definition(self) -> Definition:
-        return definition_of(self._recorded)
+        definition = known(self._recorded)
+        if definition is None:
+            definition = derive_definition(self._recorded)
+            # The library's own losses are verified by its tests.
+            if not type(self).__module__.startswith("lossfn."):
+                definition = self._verified(definition)
+            remember(definition)
+        for finding in definition.findings:
+            warnings.warn(finding, AccuracyWarning, stacklevel=2)
+        return definition
+
+    def _verified(self, definition: Definition) -> Definition:
+        from lossfn.verify import findings
+
+        self.__dict__["_definition"] = definition
+        try:
+            return dataclasses.replace(definition, findings=tuple(findings(self)))
+        finally:
+            for derived in ("_definition", "_evaluator"):
+                self.__dict__.pop(derived, None)
 
     @cached_property
     def _recorded(self) -> Recorded:
@@ -147,13 +177,23 @@ class PointwiseLoss(Loss):
         names = tuple(f"h_{name}" for name in self.heads)
         heads = [symbol(name) for name in names]
         pred = heads[0] if len(heads) == 1 else tuple(heads)
+        gradient = hessian = None
+        if self.gradient_expression is not None and self.hessian_expression is not None:
+            gradient = clone.gradient_expression(Recorder(), pred, symbol("target"))
+            hessian = clone.hessian_expression(Recorder(), pred, symbol("target"))
+            if len(names) == 1:
+                gradient, hessian = (gradient,), ((hessian,),)
+            gradient = tuple(map(as_node, gradient))
+            hessian = tuple(tuple(map(as_node, row)) for row in hessian)
         head_symbols = {f"h_{name}": self.symbols.get(name, r"\hat{y}") for name in self.heads}
         return Recorded(
             heads=names,
             parameters=tuple(values),
-            value=clone.expression(Recorder(), pred, symbol("target")),
+            value=as_node(clone.expression(Recorder(), pred, symbol("target"))),
             prediction=self.prediction,
             target=self.target,
+            gradient=gradient,
+            hessian=hessian,
             symbols={**head_symbols, **latex},
         )
 

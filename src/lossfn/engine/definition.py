@@ -30,7 +30,7 @@ class Recorded:
     hessian: tuple[tuple[Node, ...], ...] | None = None
     symbols: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A hash of the definition, of the engine and of the libraries that it is built on."""
         overrides = [*(self.gradient or ()), *(node for row in self.hessian or () for node in row)]
@@ -62,6 +62,7 @@ class Definition:
     functions: dict[str, Function]
     formulas: dict[str, str]
     checks_prediction: bool
+    findings: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> list[str]:
@@ -87,27 +88,30 @@ class Definition:
 _definitions: dict[str, Definition] = {}
 
 
-def definition_of(recorded: Recorded) -> Definition:
-    """Return the definition: from memory, from the cache folder, or derived now."""
-    key = recorded.key
-    if key not in _definitions:
-        stored = cache.read(f"{key}.json")
+def known(recorded: Recorded) -> Definition | None:
+    """Return a definition that was derived before: in this process, or in one that shares the cache folder."""
+    if recorded.key not in _definitions:
+        stored = cache.read(f"{recorded.key}.json")
         if stored is None:
-            definition = _derive(recorded, key)
-            cache.write(f"{key}.json", json.dumps(asdict(definition)))
-        else:
-            definition = _load(stored)
-        _definitions[key] = definition
-    return _definitions[key]
+            return None
+        _definitions[recorded.key] = _load(stored)
+    return _definitions[recorded.key]
+
+
+def remember(definition: Definition) -> None:
+    """Keep a definition for this and for later processes."""
+    _definitions[definition.key] = definition
+    cache.write(f"{definition.key}.json", json.dumps(asdict(definition)))
 
 
 def _load(text: str) -> Definition:
     stored = json.loads(text)
     stored["functions"] = {name: Function(**function) for name, function in stored["functions"].items()}
-    return Definition(**{**stored, "heads": tuple(stored["heads"]), "parameters": tuple(stored["parameters"])})
+    return Definition(**{**stored, **{name: tuple(stored[name]) for name in ("heads", "parameters", "findings")}})
 
 
-def _derive(recorded: Recorded, key: str) -> Definition:
+def derive_definition(recorded: Recorded) -> Definition:
+    """Differentiate a recorded loss and print its functions and formulas."""
     # SymPy takes a quarter of a second to import: only a definition that no cache holds pays for it.
     import sympy
 
@@ -172,7 +176,7 @@ def _derive(recorded: Recorded, key: str) -> Definition:
         where = rf",\qquad {symbols[derived.variable.name]} = {latex(derived.definition, symbols)}"
         formulas = {name: text + where for name, text in formulas.items()}
     checks_prediction = recorded.prediction != EXTENDED_REAL
-    return Definition(key, recorded.heads, recorded.parameters, functions, formulas, checks_prediction)
+    return Definition(recorded.key, recorded.heads, recorded.parameters, functions, formulas, checks_prediction)
 
 
 def _vector(entries: list[str]) -> str:
