@@ -21,8 +21,8 @@ from lossfn.engine.primitives import coefficients as tables
 from lossfn.engine.primitives.kernels import float32, float64
 from lossfn.engine.primitives.kernels.compile import njit
 
-KERNELS = {"float32": float32, "float64": float64}
-FLOATS = {"float32": np.float32, "float64": np.float64}
+KERNELS: dict[str, Any] = {"float32": float32, "float64": float64}
+FLOATS: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
 BOOLEAN_ARGUMENTS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
 NUMERIC = sorted(set(PRIMITIVES) - LOGICAL)
 
@@ -291,10 +291,12 @@ def test_array_form_takes_python_numbers_and_any_shape(name: str) -> None:
 
 
 def test_kernels_convert_other_number_types() -> None:
+    ops = KERNELS["float32"]
+
     @njit()
     def mixed(x: Any, out: Any) -> None:
         for i in range(x.size):
-            out[i] = float32.power(x[i], 2) * float32.relu(0.5)
+            out[i] = ops.power(x[i], 2) * ops.relu(0.5)
 
     out = np.empty(1, np.float32)
     mixed(np.array([3.0], np.float32), out)
