@@ -61,9 +61,9 @@ def inputs(name: str, dtype: str, density: int = 1) -> tuple[np.ndarray, ...]:
     low, high = np.log2(float(info.smallest_subnormal)), np.log2(float(info.max))
     special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, info.max, -info.max, info.smallest_normal])
     if count_arguments(name) == 1:
-        wide = np.exp2(np.linspace(low, high, 60 * density, endpoint=False))
+        wide = np.exp2(np.linspace(low, high, 45 * density, endpoint=False))
         tiny = np.exp2(-random.uniform(0, info.nmant + 2, 20 * density))
-        ordinary = np.concatenate([random.uniform(0, 3, 60 * density), random.uniform(0, 100, 40 * density)])
+        ordinary = np.concatenate([random.uniform(0, 3, 45 * density), random.uniform(0, 100, 30 * density)])
         kinks = np.array(
             [0.2928, 0.3466, 0.41421, 0.5, 0.55, np.log(2), np.sqrt(2), 2.0, 87.3, 88.7, 103.9, 709.7, 745.1]
         )
@@ -72,11 +72,11 @@ def inputs(name: str, dtype: str, density: int = 1) -> tuple[np.ndarray, ...]:
             return (np.concatenate([special, positive, -positive]).astype(real),)
     grid = np.concatenate([special, [0.5, -0.5, 3.0, -20.0, 1e-3, 700.0]])
     first, second = (side.ravel() for side in np.meshgrid(grid, grid))
-    size = np.exp2(random.uniform(low, high, 200 * density))
-    near_one = 1 + np.exp2(-random.uniform(0, info.nmant, 200 * density)) * random.choice([-0.5, 1], 200 * density)
+    size = np.exp2(random.uniform(low, high, 100 * density))
+    near_one = 1 + np.exp2(-random.uniform(0, info.nmant, 100 * density)) * random.choice([-0.5, 1], 100 * density)
     # Second arguments for which powers and products with exponentials are neither zero nor infinite.
-    exponent = random.uniform(low, high, 200 * density) * np.log(2)
-    moderate = random.uniform(-5, 5, 200 * density)
+    exponent = random.uniform(low, high, 100 * density) * np.log(2)
+    moderate = random.uniform(-5, 5, 100 * density)
     first = np.concatenate([first, size, near_one, -size, size, moderate, np.abs(moderate)])
     logarithm = np.log(size)
     partner = exponent - logarithm if name == "mulexp" else exponent / logarithm

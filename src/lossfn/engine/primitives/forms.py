@@ -11,7 +11,9 @@ import numpy as np
 
 from lossfn.engine.primitives.coefficients import Polynomial
 
-# Beyond this size 1 is invisible beside u², and beside u, in float32 and float64, and u² is still finite in both.
+LOG2 = math.log(2.0)
+
+# Beyond the first, 1 is invisible beside u, and beyond the second, beside u²; squares of the second are still finite.
 HUGE = 2.0**60
 ONE_IS_LOST = 2.0**30
 
@@ -87,6 +89,3 @@ def sign_of_infinity(mp: Any, x: Any) -> Any:
     if x == 0:
         return mp.nan
     return mp.inf if x > 0 else -mp.inf
-
-
-LOG2 = math.log(2.0)

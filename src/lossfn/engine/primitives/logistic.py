@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lossfn.engine.primitives.forms import LOG2
+from lossfn.engine.primitives.coefficients import LOG_COSH
+from lossfn.engine.primitives.forms import LOG2, horner
 from lossfn.engine.primitives.primitive import Primitive
 
 
@@ -44,10 +45,10 @@ def _sech2(xp: Any, x: Any) -> Any:
 
 def _log_cosh(xp: Any, x: Any) -> Any:
     size = xp.abs(x)
-    # cosh x - 1 = 2·sinh²(x/2) keeps what log(cosh x) loses near zero; the bound keeps the unused branch finite.
-    s = xp.sinh(xp.where(size < 1.0, x, 1.0) / 2)
+    square = x * x
+    # Near zero log(cosh x) would lose everything beside cosh x = 1; far from zero |x| - log 2 no longer cancels.
     far = (size - LOG2) + xp.log1p(xp.exp(-2.0 * size))
-    return xp.where(size < 1.0, xp.log1p(2.0 * s * s), far)
+    return xp.where(size < 1.0, square * horner(square, LOG_COSH), far)
 
 
 def _binary_entropy(xp: Any, x: Any) -> Any:

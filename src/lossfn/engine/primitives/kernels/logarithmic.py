@@ -124,10 +124,8 @@ def log1psq(u: Scalar) -> Scalar:
     # From 2^(precision/2 + 1) on, 1 is invisible beside u².
     large = a > 2.0 ** (u.format.precision // 2 + 2)
     square = a * a
-    v = 1.0 + square
-    # v ≥ 1, hence the rounding error needs one case more than it has: |u|² < 1 and |u|² ≥ 1.
-    rest = v - square
-    rounding = (1.0 - rest) + (square - (v - rest)) + fma(a, a, -square)
+    v, rounding = one_plus(square)
+    rounding = rounding + fma(a, a, -square)
     inside = log_of_sum(select(large, a, v), select(large, 0.0, rounding))
     inside = select(large, 2.0 * inside, inside)
     return select(a < math.inf, inside, a)
