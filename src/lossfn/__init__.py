@@ -2,7 +2,7 @@
 
 from lossfn.catalogue import catalogue, parse_loss, to_signed
 from lossfn.define import define
-from lossfn.loss import AccuracyWarning, Loss, PointwiseLoss
+from lossfn.loss import AccuracyWarning, Loss, PointwiseLoss, check
 from lossfn.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -20,3 +20,42 @@ from lossfn.losses import (
     SquaredError,
 )
 from lossfn.reduce import Total
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    # Comparing needs scikit-learn and pandas, which importing lossfn must not.
+    if name == "compare":
+        from lossfn.comparison import compare
+
+        return compare
+    raise AttributeError(f"module 'lossfn' has no attribute {name!r}")
+
+
+__all__ = [
+    "AbsoluteError",
+    "AccuracyWarning",
+    "BinaryCrossEntropy",
+    "BinaryFocal",
+    "Expectile",
+    "GaussianNLL",
+    "HalfSquaredError",
+    "Hinge",
+    "Huber",
+    "LogCosh",
+    "Loss",
+    "Pinball",
+    "PointwiseLoss",
+    "Poisson",
+    "PseudoHuber",
+    "SmoothL1",
+    "SquaredError",
+    "Total",
+    "catalogue",
+    "check",
+    "compare",
+    "define",
+    "parse_loss",
+    "to_signed",
+]

@@ -64,12 +64,14 @@ def _minimise(loss: PointwiseLoss, target: Any, weight: Any) -> float:
     if math.isinf(low) and math.isinf(high):
         return low if slope(0.0) > 0 or low == high else high
     if math.isinf(low) or math.isinf(high):
-        return high if math.isinf(low) else low
+        finite, infinite = (high, low) if math.isinf(low) else (low, high)
+        # Where only one class occurs, the slope of a loss that estimates probabilities vanishes by underflow alone.
+        return infinite if loss.task == "binary" and loss.gives_probability else finite
     return low + (high - low) / 2
 
 
 def _last(holds: Any, loss: PointwiseLoss) -> float:
-    """Return the largest number up to which a monotone condition holds, ±∞ where it always or never does."""
+    """Return the number up to which a monotone condition holds, ±∞ where it always or never does."""
     low, high = -1.0, 1.0
     while holds(high):
         low, high = high, 2 * high
@@ -84,7 +86,7 @@ def _last(holds: Any, loss: PointwiseLoss) -> float:
         if middle in (low, high):
             break
         low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
+    return high
 
 
 def implied_probability(loss: PointwiseLoss, pred: Any) -> Any:
@@ -99,4 +101,4 @@ def implied_probability(loss: PointwiseLoss, pred: Any) -> Any:
     # An infinite slope on one side alone settles the matter.
     certain = xp.abs(if_negative) == math.inf
     ratio = if_negative / xp.where(certain, xp.ones_like(pred), if_negative - if_positive)
-    return xp.clip(xp.where(certain, xp.ones_like(pred), ratio), 0.0, 1.0)
+    return xp.clip(xp.where(certain, xp.ones_like(pred), ratio) + 0.0, 0.0, 1.0)

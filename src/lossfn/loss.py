@@ -452,6 +452,30 @@ class PointwiseLoss(Loss):
     __rmul__ = __mul__
 
 
+def check(loss: PointwiseLoss, pred: Any, target: Any, *, weight: Any = None, mask: Any = None) -> None:
+    """Check values on demand, where calls cannot: on accelerators, or outside a function that is going to be traced.
+
+    Calls on NumPy arrays and on concrete CPU arrays check values by themselves.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the first value that does not belong to its domain, its index and the cure.
+
+    Examples
+    --------
+    >>> import lossfn
+    >>> lossfn.check(lossfn.Hinge(), [0.3, -2.0], [1, 0])
+    Traceback (most recent call last):
+    ...
+    ValueError: Hinge: target[1] = 0.0 is not a label -1 or +1; labels 0/1 are converted by lossfn.to_signed
+    """
+    batch = batches.prepare(type(loss).__name__, loss.heads, pred, target, weight, mask)
+    element_weight = batch.element_weight()
+    keep = None if element_weight is None else batch.xp.broadcast_to(element_weight != 0, batch.shape)
+    loss._evaluator.check_values(batch, keep)
+
+
 def _as_scalar(batch: batches.Batch, value: Any) -> Any:
     if batch.library == "numpy":
         return batch.result_dtype.type(value)
@@ -466,6 +490,3 @@ def _check_out(owner: str, out: Any, batch: batches.Batch) -> None:
         raise ValueError(f"{owner}: out must be an array {batch.pred.shape} {batch.result_dtype}; got {got}")
     if np.may_share_memory(out, batch.pred) or np.may_share_memory(out, batch.target):
         raise ValueError(f"{owner}: out must not share memory with pred or target, which are never written to")
-
-
-__all__ = ["Loss", "PointwiseLoss", "Total"]

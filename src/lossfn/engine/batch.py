@@ -75,9 +75,7 @@ def _library(kind: type) -> str | None:
     return None
 
 
-def prepare(
-    owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: Any = None, mask: Any = None
-) -> Batch:
+def prepare(owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: Any = None, mask: Any = None) -> Batch:
     """Return the batch of a call, with shapes, dtypes and weights checked."""
     library = library_of(owner, pred=pred, target=target, weight=weight, mask=mask)
     if library == "numpy":
@@ -97,7 +95,7 @@ def prepare(
         if not is_traced(library, weight):
             checks.check_weights(owner, weight)
     if mask is not None:
-        mask = xp.asarray(mask, device=device)
+        mask = mask if hasattr(mask, "dtype") else xp.asarray(mask, device=device)
         _check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
     return Batch(
         library, array_namespace(library, dtype, device), pred, target, weight, mask, shape, dtype, result_dtype
@@ -105,7 +103,7 @@ def prepare(
 
 
 def _convert(xp: Any, array: Any, dtype: Any, device: Any) -> Any:
-    converted = xp.asarray(array, device=device) if device is not None else xp.asarray(array)
+    converted = array if hasattr(array, "dtype") else xp.asarray(array, device=device)
     return converted if converted.dtype == dtype else xp.astype(converted, dtype)
 
 
@@ -125,9 +123,7 @@ def _prepare_numpy(owner: str, heads: tuple[str, ...], pred: Any, target: Any, w
     if mask is not None:
         mask = as_numpy(owner, "mask", mask)
         _check_mask(owner, mask, shape, is_bool=mask.dtype == np.bool_)
-    return Batch(
-        "numpy", array_namespace("numpy", dtype, None), pred, target, weight, mask, shape, dtype, result_dtype
-    )
+    return Batch("numpy", array_namespace("numpy", dtype, None), pred, target, weight, mask, shape, dtype, result_dtype)
 
 
 def as_numpy(owner: str, name: str, value: Any) -> np.ndarray[Any, Any]:
@@ -172,8 +168,10 @@ def is_traced(library: str, *arrays: Any) -> bool:
         torch = sys.modules["torch"]
         if torch.compiler.is_compiling():
             return True
-        return any(array.device.type != "cpu" or type(array) not in _plain_tensors(torch) or _is_wrapped(torch, array)
-                   for array in arrays)
+        return any(
+            array.device.type != "cpu" or type(array) not in _plain_tensors(torch) or _is_wrapped(torch, array)
+            for array in arrays
+        )
     return False
 
 

@@ -52,7 +52,7 @@ class Function:
         return "\n".join([f"def {name}({', '.join(arguments)}):", *(f"    {line}" for line in body), ""])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Definition:
     """The generated functions of one loss (for one choice of structural parameters) and its formulas."""
 

@@ -120,22 +120,26 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
     if variant.masked:
         arrays.append("mask")
     written = [output for output in outputs if output != "values"]
-    signature = ["first", "last", *(f"{name}s" for name in [*arrays, *written]), "sums", "scale", *definition.parameters]
+    signature = [
+        "first",
+        "last",
+        *(f"{name}s" for name in [*arrays, *written]),
+        "sums",
+        "scale",
+        *definition.parameters,
+    ]
     body = [
         *_load_element(heads),
         *_compute(definition, function),
         *_weigh(variant),
         *_store(outputs, len(heads), weighted=variant.weighted or variant.masked),
     ]
-    return (
-        header
-        + LOOP.format(
-            cached=cached,
-            signature=", ".join(signature),
-            slices=_indent(8, [_slice(name, len(heads)) for name in [*arrays, *written]]),
-            body=_indent(12, body),
-            after=_indent(8, ["sums[block] = sum_block(values, count)"] if "values" in outputs else []),
-        )
+    return header + LOOP.format(
+        cached=cached,
+        signature=", ".join(signature),
+        slices=_indent(8, [_slice(name, len(heads)) for name in [*arrays, *written]]),
+        body=_indent(12, body),
+        after=_indent(8, ["sums[block] = sum_block(values, count)"] if "values" in outputs else []),
     )
 
 
@@ -207,5 +211,3 @@ def _store(outputs: tuple[str, ...], heads: int, *, weighted: bool) -> list[str]
 
 def _indent(width: int, lines: list[str]) -> str:
     return "\n".join(" " * width + line for line in lines)
-
-

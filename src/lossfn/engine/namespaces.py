@@ -49,5 +49,3 @@ def compatible(library: str) -> Any:
         case _:
             raise AssertionError(library)
     return xp
-
-

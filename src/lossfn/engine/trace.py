@@ -95,7 +95,9 @@ class Node:
     __hash__ = object.__hash__
 
     def __bool__(self) -> NoReturn:
-        raise ExpressionError("'if', 'and', 'or', 'min', 'max' cannot depend on data; use xp.where, xp.logical_and, ...")
+        raise ExpressionError(
+            "'if', 'and', 'or', 'min', 'max' cannot depend on data; use xp.where, xp.logical_and, ..."
+        )
 
     def __iter__(self) -> NoReturn:
         raise ExpressionError("a single prediction cannot be unpacked; declare heads = (...) for several predictions")

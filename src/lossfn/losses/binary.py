@@ -161,7 +161,7 @@ class BinaryFocal(PointwiseLoss):
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         margin = (2 * target - 1) * pred
-        loss = xp.power(xp.sigmoid(-margin), self.gamma) * xp.softplus(-margin)
+        loss = xp.xmul(xp.power(xp.sigmoid(-margin), self.gamma), xp.softplus(-margin))
         if self.alpha is None:
             return loss
         return xp.where(target > 0, self.alpha, 1 - self.alpha) * loss
@@ -181,7 +181,9 @@ class BinaryFocal(PointwiseLoss):
             grid = np.linspace(-40.0, 40.0, 3201)
             start = float(grid[np.argmax(np.abs(derivative(grid)))])
             found = minimize_scalar(
-                lambda z: -abs(derivative(np.array([z]))[0]), bounds=(start - 0.05, start + 0.05), method="bounded",
+                lambda z: -abs(derivative(np.array([z]))[0]),
+                bounds=(start - 0.05, start + 0.05),
+                method="bounded",
                 options={"xatol": 1e-9},
             )
             return max(-float(found.fun), float(np.abs(derivative(grid)).max()))

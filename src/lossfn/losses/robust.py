@@ -183,7 +183,9 @@ class LogCosh(PointwiseLoss):
     999.3068528194401
     """
 
-    scale: float = positive(1.0, symbol="s", doc="residual size around which the loss turns linear", in_target_units=True)
+    scale: float = positive(
+        1.0, symbol="s", doc="residual size around which the loss turns linear", in_target_units=True
+    )
 
     elicits = "M-location"
     convex = True
