@@ -22,8 +22,7 @@ _SERIES = 9
 COLOURS = {name: f"#0000{index + 1:02x}" for index, name in enumerate(_VARIABLES)}
 COLOURS |= {f"series-{index}": f"#0001{index:02x}" for index in range(_SERIES)}
 
-# Colours repeat after nine losses, dashes after four: together they tell 36 losses apart, and dashes alone tell
-# neighbours apart where colours cannot be seen.
+# Colours and dashes together tell 33 losses apart, and dashes alone tell neighbours apart where colours cannot be seen.
 _DASHES = ((), (5, 1.6), (1.4, 1.4), (6, 1.5, 1.4, 1.5))
 
 # In points. One point is one pixel on a phone of 360 pixels; wider pages scale a picture up.
@@ -61,7 +60,8 @@ def stroke(index: int) -> Stroke:
     """Return the stroke of the loss at `index`; the default loss comes first, in a strong solid line."""
     if index == 0:
         return Stroke("series-0", (), 2.4)
-    return Stroke(f"series-{(index - 1) % (_SERIES - 1) + 1}", _DASHES[index % len(_DASHES)], 1.8)
+    cycle, place = divmod(index - 1, _SERIES - 1)
+    return Stroke(f"series-{place + 1}", _DASHES[(place + cycle + 1) % len(_DASHES)], 1.8)
 
 
 @contextmanager

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import difflib
-import re
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .formatting import count
 from .problems import DataError
 
 if TYPE_CHECKING:
@@ -111,20 +113,16 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pa.Table:
-    from pyarrow import ArrowInvalid, csv
+    from pyarrow import ArrowInvalid
+    from pyarrow import csv as arrow_csv
 
     _check_text(path)
-    parse = csv.ParseOptions(newlines_in_values=True)
-    convert = csv.ConvertOptions(strings_can_be_null=True)
+    parse = arrow_csv.ParseOptions(newlines_in_values=True)
+    convert = arrow_csv.ConvertOptions(strings_can_be_null=True)
     try:
-        table = csv.read_csv(path, parse_options=parse, convert_options=convert)
-    except ArrowInvalid:
-        # Only a single thread counts lines, so that a broken file is read again to say where it breaks.
-        try:
-            options = csv.ReadOptions(use_threads=False)
-            table = csv.read_csv(path, read_options=options, parse_options=parse, convert_options=convert)
-        except ArrowInvalid as error:
-            raise DataError(_broken_csv(path, str(error))) from None
+        table = arrow_csv.read_csv(path, parse_options=parse, convert_options=convert)
+    except ArrowInvalid as error:
+        raise DataError(f"{path.name}: {_broken_csv(path, str(error))}") from None
     return table.rename_columns([name.strip() for name in table.column_names])
 
 
@@ -151,16 +149,22 @@ def _check_text(path: Path) -> None:
 
 
 def _broken_csv(path: Path, message: str) -> str:
-    """Say what pyarrow found in words for people."""
-    if "Empty CSV" in message:
-        blank = not path.read_text(encoding="utf-8-sig").strip()
-        return f"{path.name}: the file is blank" if blank else f"{path.name}: there is a header but no row of data"
-    found = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", message)
-    if found is None:
-        return f"{path.name}: broken CSV: {_one_line(message)}"
-    line, expected, got = found.groups()
-    where = f"line {line}" if line else "a line"
-    return f"{path.name}: broken CSV: {where} has {got} values but the header has {expected} columns"
+    """Return what is wrong with a file that pyarrow refuses, and in which line, which pyarrow does not say."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        records = csv.reader(file)
+        try:
+            header = next((record for record in records if record), None)
+            if header is None:
+                return "the file is blank"
+            if (first := next((record for record in records if record), None)) is None:
+                return "there is a header but no row of data"
+            for record in itertools.chain([first], records):
+                if record and len(record) != len(header):
+                    where = f"line {records.line_num} has {count(len(record), 'value')}"
+                    return f"broken CSV: {where} but the header has {count(len(header), 'column')}"
+        except csv.Error as error:
+            return f"broken CSV: line {records.line_num}: {error}"
+    return f"broken CSV: {_one_line(message)}"
 
 
 def _read_parquet(path: Path) -> pa.Table:

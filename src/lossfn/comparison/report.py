@@ -54,8 +54,10 @@ def render_html(result: Comparison, *, source: str = "", command: str = "") -> s
 
 
 def _typographic(text: str) -> str:
-    """Give negative numbers a true minus sign."""
-    return re.sub(r"(?<![\w)])-(?=[\d.])", MINUS, text)
+    """Give negative numbers a true minus sign and names a true apostrophe, and keep ``p = 0.01`` on one line."""
+    text = re.sub(r"(?<![\w)])-(?=[\d.])", MINUS, text)
+    text = re.sub(r"(?<=\w)'(?=s\b)", "\N{RIGHT SINGLE QUOTATION MARK}", text)
+    return re.sub(r"\bp ([<=]) (?=\d)", "p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", text)
 
 
 def _breakable(label: str) -> Markup:
@@ -94,12 +96,21 @@ def _loss(loss: LossResult, index: int) -> dict[str, Any]:
 
 
 def _formula(latex: str) -> Markup:
-    """Return MathML, which browsers draw without help; the LaTeX itself where it cannot be translated."""
+    """Return MathML, which browsers draw without help, with the definitions that follow a formula below it."""
+    from markupsafe import Markup
+
+    formula, *definitions = latex.split(r",\qquad ")
+    parts = [_mathml(formula), *(Markup("<div>where {}</div>").format(_mathml(part)) for part in definitions)]
+    return Markup("").join(parts)
+
+
+def _mathml(latex: str) -> Markup:
+    """Translate LaTeX, or show it as it is where that fails."""
     from latex2mathml.converter import convert
     from markupsafe import Markup, escape
 
     try:
-        mathml = convert(latex, display="block")
+        mathml = convert(latex.replace(r"\log\cosh", r"\log\,\cosh"))
     except Exception:  # the converter raises whatever its parser stumbles over
         return Markup("<code>{}</code>").format(latex)
     mathml = re.sub(r'\sxmlns="[^"]*"', "", mathml)

@@ -1,0 +1,207 @@
+"""The commands of the command line, each a thin layer over the library."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import warnings
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lossfn.comparison.problems import DataError
+
+if TYPE_CHECKING:
+    from lossfn.comparison import Comparison
+    from lossfn.comparison.reading import Columns
+
+application = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Task(StrEnum):
+    """What the target is."""
+
+    REGRESSION = "regression"
+    BINARY = "binary"
+
+
+def command() -> Any:
+    """Return the whole command line as one object to call."""
+    return typer.main.get_command(application)
+
+
+@application.callback(invoke_without_command=True)
+def lossfn(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Loss functions defined once, and evidence about which of them to train with."""
+    if version:
+        from importlib.metadata import version as version_of
+
+        typer.echo(f"lossfn {version_of('lossfn')}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@application.command()
+def compare(
+    data: Annotated[Path, typer.Argument(help="A CSV file (commas, UTF-8, a header) or a Parquet file.")],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    task: Annotated[
+        Task | None, typer.Option(help="What the target is. Without it, two distinct values mean binary.")
+    ] = None,
+    losses: Annotated[
+        str | None,
+        typer.Option(help='The losses to compare, such as "squared_error,Huber(delta=2)". See: lossfn list.'),
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="A column that says how much each row counts.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="A column whose equal values stay together (patients, shops, ...).")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Parts that the rows are split into.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="How often they are split anew.")] = 3,
+    l2: Annotated[
+        float | None, typer.Option(min=0, help="Strength of the ridge penalty. Without it, each loss chooses its own.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same numbers.")] = 0,
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Leave out rows without target, weight or group.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write a report, one HTML file, here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all numbers, as JSON, here.")] = None,
+) -> None:
+    """Find out which loss to train with, on your own data.
+
+    A linear model is trained with each loss on the same folds and judged by the same scores. Prints a table, a
+    recommendation and its reason.
+
+    Example: [bold]lossfn compare houses.csv --target price --out report.html[/bold]
+    """
+    from lossfn.comparison.output import write_atomically
+    from lossfn.comparison.reading import read_columns
+    from lossfn.comparison.report import render_html
+    from lossfn.comparison.terminal import Screen
+
+    chosen = None if losses is None else read_losses(losses)
+    files = _destinations(data, {"--out": out, "--json": json})
+    columns = read_columns(data, target, weight=weight, group=group, drop_missing=drop_missing)
+    screen = Screen()
+    screen.opening(data.name, columns)
+    with screen.progress() as progress:
+        result = _compare(
+            columns,
+            task=None if task is None else task.value,
+            losses=chosen,
+            folds=folds,
+            repeats=repeats,
+            l2=l2,
+            seed=seed,
+            progress=progress,
+        )
+        # Everything is ready before anything is written.
+        contents = {}
+        if "--out" in files:
+            line = _command_line(result, data, losses, weight, group, l2, drop_missing)
+            contents["--out"] = render_html(result, source=data.name, command=line)
+        if "--json" in files:
+            contents["--json"] = result.to_json()
+    for option, text in contents.items():
+        write_atomically(files[option], text)
+    screen.show(result)
+    screen.closing(out, json)
+
+
+def _compare(columns: Columns, **settings: Any) -> Comparison:
+    """Compare, with the warnings of other libraries kept from the screen: the result has notes of its own."""
+    from lossfn.comparison import compare
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return compare(columns.features, columns.target, weight=columns.weight, groups=columns.groups, **settings)
+
+
+def read_losses(text: str) -> list[str]:
+    """Split a list of losses at its commas, except inside parentheses, and check each of them."""
+    from lossfn.catalogue import parse_loss
+
+    parts, depth = [""], 0
+    for character in text:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    losses = [part.strip() for part in parts if part.strip()]
+    if not losses:
+        raise DataError('--losses names no loss; write it like --losses "squared_error,Huber(delta=2)"')
+    for loss in losses:
+        try:
+            parse_loss(loss)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"--losses: {error}") from None
+    return losses
+
+
+def _destinations(data: Path, options: dict[str, Path | None]) -> dict[str, Path]:
+    """Return where to write, after refusing what could not be written once the work is done."""
+    files = {option: path.resolve() for option, path in options.items() if path is not None}
+    for option, path in files.items():
+        if not path.parent.is_dir():
+            raise DataError(f"{option}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise DataError(f"{option}: {path} is a folder; name a file in it")
+        if path.exists() and not path.is_file():
+            raise DataError(f"{option}: {path} is not an ordinary file")
+        if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+            raise DataError(f"{option}: {path} cannot be written, for lack of permission")
+        if path == data.resolve():
+            raise DataError(f"{option}: {path} is the data")
+    if len(set(files.values())) < len(files):
+        raise DataError("--out and --json name the same file")
+    return files
+
+
+def _command_line(
+    result: Comparison,
+    data: Path,
+    losses: str | None,
+    weight: str | None,
+    group: str | None,
+    l2: float | None,
+    drop_missing: bool,
+) -> str:
+    """Return the command that gives the same numbers again, with everything spelled out that could change them."""
+    words = ["lossfn", "compare", str(data), "--target", result.target_name, "--task", result.task]
+    for option, value in (("--losses", losses), ("--weight", weight), ("--group", group), ("--l2", l2)):
+        if value is not None:
+            words += [option, str(value)]
+    words += ["--folds", str(result.folds), "--repeats", str(result.repeats), "--seed", str(result.seed)]
+    return shlex.join(words + ["--drop-missing"] * drop_missing)
+
+
+@application.command("list")
+def list_losses() -> None:
+    """List the losses."""
+    from lossfn.comparison.terminal import Screen
+
+    Screen().catalogue()
+
+
+@application.command()
+def show(name: Annotated[str, typer.Argument(help='A loss, such as huber or "Huber(delta=2)".')]) -> None:
+    """Show the formula of a loss, its derivatives and what it estimates."""
+    from lossfn.catalogue import parse_loss
+    from lossfn.comparison.terminal import Screen
+
+    try:
+        loss = parse_loss(name)
+    except (ValueError, TypeError) as error:
+        raise DataError(str(error)) from None
+    Screen().loss(loss)

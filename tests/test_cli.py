@@ -1,0 +1,231 @@
+"""The command: what it prints and writes, and that every mistake ends in one line, an exit code and no file."""
+
+# ruff: noqa: D103 (the names of the tests are sentences)
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lossfn.cli import main
+from lossfn.commands import read_losses
+from lossfn.comparison import DataError
+
+EXAMPLES = Path(__file__).parent.parent / "examples" / "data"
+QUICK = ["--folds", "2", "--repeats", "1", "--l2", "0.01", "--losses", "absolute_error"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(content, name="data.csv"):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(path)
+
+    return write_file
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+def refused(capsys, *arguments):
+    """Run a command that must be refused and return its one line."""
+    assert main(["compare", *arguments]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("lossfn: ")
+    assert complaint.count("\n") == 1
+    return complaint
+
+
+NUMBERS = "x,y\n" + "".join(f"{i},{i * i % 17}\n" for i in range(30))
+
+MISTAKES = {
+    "no such column": (NUMBERS, ["--target", "z"], "no column 'z'"),
+    "no such weight": (NUMBERS, ["--target", "y", "--weight", "X"], "did you mean 'x'?"),
+    "duplicate names": ("x,x,y\n1,2,3\n", ["--target", "y"], "same name 'x'"),
+    "words as numbers": ("x,y\n1,a\n2,b\n3,c\n", ["--target", "y", "--task", "regression"], "not numeric"),
+    "three classes": ("x,y\n1,a\n2,b\n3,c\n", ["--target", "y", "--task", "binary"], "3 classes"),
+    "three words": ("x,y\n1,a\n2,b\n3,c\n", ["--target", "y"], "keep two of them"),
+    "constant target": ("x,y\n1,5\n2,5\n3,5\n", ["--target", "y"], "constant"),
+    "missing target": ("x,y\n1,1\n2,\n3,3\n", ["--target", "y"], "missing in 1 of 3 rows (2;"),
+    "fewer rows than folds": ("x,y\n1,1\n2,2\n3,3\n", ["--target", "y", "--folds", "5"], "3 rows are fewer than 5"),
+    "unknown loss": (NUMBERS, ["--target", "y", "--losses", "hubber"], "did you mean huber"),
+    "unknown parameter": (NUMBERS, ["--target", "y", "--losses", "Huber(gamma=2)"], "no parameter 'gamma'"),
+    "impossible parameter": (NUMBERS, ["--target", "y", "--losses", "Huber(delta=-1)"], "delta"),
+    "loss of another task": (NUMBERS, ["--target", "y", "--losses", "hinge"], "binary"),
+    "loss with two heads": (NUMBERS, ["--target", "y", "--losses", "gaussian_nll"], "2 predictions"),
+    "unclosed parenthesis": (NUMBERS, ["--target", "y", "--losses", "Huber(delta=2"], "Huber(delta=2"),
+    "no loss": (NUMBERS, ["--target", "y", "--losses", " , "], "names no loss"),
+    "unreadable encoding": (b"x,y\n1,\xe9\n", ["--target", "y"], "not UTF-8"),
+    "empty file": ("", ["--target", "y"], "empty"),
+    "header only": ("x,y\n", ["--target", "y"], "no row"),
+    "broken line": ("x,y\n1,2\n1,2,3\n", ["--target", "y"], "line 3"),
+    "no feature": ("y\n1\n2\n", ["--target", "y"], "no column is left"),
+    "one fold": (NUMBERS, ["--target", "y", "--folds", "1"], "--folds"),
+    "no repeats": (NUMBERS, ["--target", "y", "--repeats", "0"], "--repeats"),
+    "negative penalty": (NUMBERS, ["--target", "y", "--l2", "-1"], "--l2"),
+    "endless penalty": (NUMBERS, ["--target", "y", "--l2", "inf"], "l2"),
+    "unknown task": (NUMBERS, ["--target", "y", "--task", "ranking"], "--task"),
+    "no target": (NUMBERS, [], "--target"),
+    "unknown option": (NUMBERS, ["--target", "y", "--foldz", "3"], "--foldz"),
+    "words as weight": ("x,y,w\n1,1,a\n2,2,b\n3,4,c\n", ["--target", "y", "--weight", "w"], "weight"),
+    "too few groups": (NUMBERS.replace("x,y", "g,y"), ["--target", "y", "--group", "g"], "feature"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_gives_one_line_and_no_file(name, write, outputs, capsys):
+    content, arguments, words = MISTAKES[name]
+    files = ["--out", str(outputs / "report.html"), "--json", str(outputs / "result.json")]
+    assert words in refused(capsys, write(content), *arguments, *files)
+    assert list(outputs.iterdir()) == []
+
+
+def test_no_such_file_and_folder(write, tmp_path, capsys):
+    path = write(NUMBERS, "numbers.csv")
+    assert "did you mean 'numbers.csv'?" in refused(capsys, path.replace("numbers", "number"), "--target", "y")
+    assert "is a folder" in refused(capsys, str(tmp_path), "--target", "y")
+
+
+def test_output_is_refused_before_any_work(write, outputs, capsys):
+    # The data do not exist either, so that the complaint shows what is looked at first.
+    arguments = ["nothing.csv", "--target", "y"]
+    assert "no folder" in refused(capsys, *arguments, "--out", str(outputs / "missing" / "report.html"))
+    assert "is a folder" in refused(capsys, *arguments, "--json", str(outputs))
+    assert "not an ordinary file" in refused(capsys, *arguments, "--out", os.devnull)
+    same = str(outputs / "same")
+    assert "same file" in refused(capsys, *arguments, "--out", same, "--json", same)
+    data = write(NUMBERS)
+    assert "is the data" in refused(capsys, data, "--target", "y", "--out", data)
+    assert Path(data).read_text() == NUMBERS
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_unwritable_folder(outputs, capsys):
+    outputs.chmod(0o500)
+    message = refused(capsys, "nothing.csv", "--target", "y", "--out", str(outputs / "report.html"))
+    assert "permission" in message
+
+
+def test_compare_prints_a_table_and_writes_both_files(outputs, capsys):
+    report, numbers = outputs / "report.html", outputs / "result.json"
+    data = str(EXAMPLES / "engel.csv")
+    code = main(["compare", data, "--target", "foodexp", *QUICK, "--out", str(report), "--json", str(numbers)])
+    printed = capsys.readouterr()
+    assert code == 0
+    assert printed.err == ""
+    assert "engel.csv: 235 rows, 1 feature" in printed.out
+    assert "AbsoluteError" in printed.out
+    assert str(report) in printed.out
+    assert sorted(path.name for path in outputs.iterdir()) == ["report.html", "result.json"]
+    content = json.loads(numbers.read_text(encoding="utf-8"))
+    assert content["seed"] == 0
+    assert content["rows"] == 235
+    assert set(content["versions"]) >= {"lossfn", "numpy", "scikit-learn"}
+    assert [loss["key"] for loss in content["losses"]] == ["SquaredError", "AbsoluteError"]
+    page = report.read_text(encoding="utf-8")
+    assert "--target foodexp --task regression" in page
+    assert "--folds 2 --repeats 1 --seed 0" in page
+
+
+@pytest.mark.usefixtures("capsys")
+def test_same_seed_same_numbers_from_csv_and_parquet(tmp_path):
+    pd.read_csv(EXAMPLES / "engel.csv").to_parquet(tmp_path / "engel.parquet")
+    texts = []
+    for place, (data, seed) in enumerate(
+        [(EXAMPLES / "engel.csv", 3), (tmp_path / "engel.parquet", 3), (EXAMPLES / "engel.csv", 4)]
+    ):
+        numbers = tmp_path / f"{place}.json"
+        arguments = [str(data), "--target", "foodexp", *QUICK, "--seed", str(seed), "--json", str(numbers)]
+        assert main(["compare", *arguments]) == 0
+        texts.append(numbers.read_text())
+    assert texts[0] == texts[1]
+    assert texts[0] != texts[2]
+
+
+def test_weights_groups_and_dropped_rows(write, tmp_path, capsys):
+    rows = "".join(f"{i},{i * i % 17},{1 + i % 2},{i % 6}\n" for i in range(30))
+    data = write(f"x,y,w,g\n{rows}7,,1,1\n")
+    arguments = ["--target", "y", "--weight", "w", "--group", "g", "--drop-missing", "--json", str(tmp_path / "r.json")]
+    assert main(["compare", data, *arguments, *QUICK]) == 0
+    assert "30 rows, 1 feature, 1 row left out" in capsys.readouterr().out
+    content = json.loads((tmp_path / "r.json").read_text())
+    assert content["groups"] == 6
+    assert content["weighted"]
+
+
+def test_losses_are_split_outside_parentheses_only():
+    text = 'squared_error, Huber(delta=2) ,BinaryCrossEntropy(inputs="logits", pos_weight=2),'
+    assert read_losses(text) == [
+        "squared_error",
+        "Huber(delta=2)",
+        'BinaryCrossEntropy(inputs="logits", pos_weight=2)',
+    ]
+    with pytest.raises(DataError, match="hubber"):
+        read_losses("squared_error,hubber")
+
+
+def test_list_show_version_and_help(capsys):
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    assert re.search(r"^huber\s+regression\s+M-location", listed, re.MULTILINE)
+    assert main(["show", "Huber(delta=2)"]) == 0
+    shown = capsys.readouterr().out
+    assert "Huber(delta=2.0)" in shown
+    assert r"\delta" in shown
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"lossfn \d+\.\d+.*\n", capsys.readouterr().out)
+    assert main(["compare", "--help"]) == 0
+    assert "--drop-missing" in capsys.readouterr().out
+    assert main([]) == 0
+    assert "compare" in capsys.readouterr().out
+    assert main(["show", "hubber"]) == 2
+    assert "did you mean" in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_one_line_that_asks_for_a_report(monkeypatch, outputs, capsys):
+    def fail(*_, **__):
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.delenv("LOSSFN_DEBUG", raising=False)
+    monkeypatch.setattr("lossfn.comparison.report.render_html", fail)
+    files = ["--out", str(outputs / "report.html"), "--json", str(outputs / "result.json")]
+    assert main(["compare", str(EXAMPLES / "engel.csv"), "--target", "foodexp", *QUICK, *files]) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert "RuntimeError: first line second line" in complaint
+    assert "report" in complaint
+    assert list(outputs.iterdir()) == []
+
+
+def test_without_the_extra_one_line_says_what_to_install():
+    program = "import sys; sys.modules['typer'] = None; from lossfn.cli import main; sys.exit(main(['list']))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == 'lossfn: the command line needs typer: pip install "lossfn[cli]"\n'
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_interrupt_leaves_nothing_behind(outputs):
+    data = shutil.copy(EXAMPLES / "engel.csv", outputs)
+    arguments = [data, "--target", "foodexp", "--repeats", "500", "--out", str(outputs / "report.html")]
+    program = [sys.executable, "-u", "-m", "lossfn.cli", "compare", *arguments]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        # The first line says that the work begins.
+        assert "235 rows" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert complaint == "lossfn: interrupted; nothing was written\n"
+    assert [path.name for path in outputs.iterdir()] == ["engel.csv"]
