@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,19 +205,17 @@ def _read_classes(target: pd.Series[Any], name: str) -> tuple[FloatArray, tuple[
     if target.nunique() > 2:
         raise _too_many_classes(target, name)
     _not_constant(target, name)
-    values = list(target.cat.categories if isinstance(target.dtype, pd.CategoricalDtype) else target.unique())
-    present = set(target.unique())
-    low, high = _in_order([value for value in values if value in present])
+    ordered = isinstance(target.dtype, pd.CategoricalDtype) and target.cat.ordered
+    low, high = [c for c in target.cat.categories if (target == c).any()] if ordered else _in_order(target.unique())
     labels = (target == high).to_numpy(dtype=float)
     return labels, (_spell(low), _spell(high))
 
 
-def _in_order(values: Sequence[Any]) -> tuple[Any, Any]:
+def _in_order(values: Iterable[Any]) -> list[Any]:
     try:
-        low, high = sorted(values)
+        return sorted(values)
     except TypeError:  # a number and a word
-        low, high = sorted(values, key=str)
-    return low, high
+        return sorted(values, key=str)
 
 
 def _spell(value: Any) -> str:

@@ -41,7 +41,8 @@ def read_features(frame: pd.DataFrame) -> tuple[Features, tuple[str, ...]]:
     categorical: dict[str, pd.Series[Any]] = {}
     left_out: dict[str, list[str]] = {}
     for name in frame.columns:
-        column = frame[name]
+        # An array that holds words anywhere holds its numbers as objects.
+        column = frame[name].convert_dtypes() if types.is_object_dtype(frame[name]) else frame[name]
         if useless := _useless(column):
             left_out.setdefault(useless, []).append(name)
         elif types.is_numeric_dtype(column) and not types.is_bool_dtype(column):

@@ -22,8 +22,8 @@ PARTS = 5
 def _fit(model: str, residuals: FloatArray) -> tuple[float, ...]:
     """Fit by maximum likelihood; the Student-t starts from robust estimates, without which its search goes astray."""
     if model == "Student-t":
-        start = {"loc": float(np.median(residuals)), "scale": robust_scale(residuals, np.ones(len(residuals)))}
-        return tuple(float(value) for value in stats.t.fit(residuals, 5.0, **start))
+        location, scale = float(np.median(residuals)), robust_scale(residuals, np.ones(len(residuals)))
+        return tuple(float(value) for value in stats.t.fit(residuals, 5.0, loc=location, scale=scale))
     return tuple(float(value) for value in _family(model).fit(residuals))
 
 

@@ -18,6 +18,7 @@ from .problems import DataError
 from .recommendation import recommend
 from .result import Comparison, Evidence, FloatArray, LossResult, Predictions, ScoreResult
 from .scores import HeldOut, Score, balanced_accuracy, scores_for
+from .splits import INNER_FOLDS
 from .validation import FoldFit, Progress, cross_validate
 from .verdicts import judge, summarise
 
@@ -62,7 +63,8 @@ def compare(
     folds, repeats : int
         Folds of a cross-validation, and how often it is repeated with other folds.
     l2 : float, optional
-        Strength of the ridge penalty for every loss. Without it, each loss chooses its own in each fold.
+        Strength of the ridge penalty for every loss, with features and target in the units of training. Without it,
+        each loss chooses its own by an inner cross-validation.
     seed : int
         The same seed gives the same numbers.
     progress : callable, optional
@@ -233,8 +235,8 @@ def _loss_result(
 
 def _notes_on_fits(fits: Mapping[str, Sequence[FoldFit]], l2: float | None) -> list[str]:
     notes = [
-        "The strength of the penalty was chosen for each loss and fold by an inner 3-fold cross-validation on that "
-        "loss's own mean."
+        f"The strength of the penalty was chosen for each loss by an inner {INNER_FOLDS}-fold cross-validation on that "
+        "loss's own mean, in each fold of the first repeat; further repeats use the median of those choices."
         if l2 is None
         else f"The strength of the penalty was given: {l2:g}."
     ]
