@@ -2,7 +2,7 @@
 
 from lossfn.catalogue import catalogue, parse_loss, to_signed
 from lossfn.define import define
-from lossfn.loss import AccuracyWarning, Loss, PointwiseLoss, check
+from lossfn.loss import Loss, check
 from lossfn.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -19,6 +19,7 @@ from lossfn.losses import (
     SmoothL1,
     SquaredError,
 )
+from lossfn.pointwise import AccuracyWarning, PointwiseLoss
 from lossfn.reduce import Total
 
 __version__ = "0.1.0"

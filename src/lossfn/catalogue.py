@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _named(name: str, settings: dict[str, Any]) -> PointwiseLoss:
         advice = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
         raise ValueError(f"unknown loss {name!r}; {advice}")
     loss_class = known[wanted]
-    parameters = [field for field in loss_class.__dataclass_fields__]
+    parameters = list(loss_class.__dataclass_fields__)
     for setting in settings:
         if setting not in parameters:
             has = f"it has {', '.join(parameters)}" if parameters else "it has none"

@@ -73,3 +73,14 @@ def _raise_outside(owner: str, name: str, values: Any, inside: Any, expected: st
     others = f" ({outside.size} values are outside)" if outside.size > 1 else ""
     advice = f"; {cure}" if cure else ""
     raise ValueError(f"{owner}: {name}[{place}] = {values[index]!s} is not {expected}{others}{advice}")
+
+
+def check_out(owner: str, out: Any, pred: Any, target: Any, dtype: Any) -> None:
+    """Refuse a buffer for the gradient that does not fit, or that overlaps the inputs."""
+    if not isinstance(pred, np.ndarray):
+        raise TypeError(f"{owner}: out= is for NumPy arrays; got predictions of type {type(pred).__name__}")
+    if not isinstance(out, np.ndarray) or out.shape != pred.shape or out.dtype != dtype:
+        got = f"{out.shape} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"{owner}: out must be an array {pred.shape} {dtype}; got {got}")
+    if np.may_share_memory(out, pred) or np.may_share_memory(out, target):
+        raise ValueError(f"{owner}: out must not share memory with pred or target, which are never written to")

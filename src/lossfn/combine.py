@@ -7,7 +7,7 @@ import math
 from typing import Any, Self
 
 from lossfn.engine.trace import symbol
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 
 class WeightedSum(PointwiseLoss):
@@ -34,7 +34,9 @@ class WeightedSum(PointwiseLoss):
             for trait in ("heads", "target", "prediction", "link"):
                 mine, theirs = getattr(first, trait), getattr(other, trait)
                 if mine != theirs:
-                    raise ValueError(f"{first!r} and {other!r} cannot be added: their {trait} differ ({mine}, {theirs})")
+                    raise ValueError(
+                        f"{first!r} and {other!r} cannot be added: their {trait} differ ({mine}, {theirs})"
+                    )
         for factor, loss in self.terms:
             if not (factor > 0 and math.isfinite(factor)):
                 raise ValueError(f"the factor of {loss!r} must be a finite number > 0; got {factor!r}")
@@ -43,7 +45,7 @@ class WeightedSum(PointwiseLoss):
             "target": first.target,
             "prediction": first.prediction,
             "link": first.link,
-            "symbols": first.symbols,
+            "head_symbols": first.head_symbols,
             "elicits": first.elicits if len({loss.elicits for loss in losses}) == 1 else "M-location",
             "convex": all(loss.convex for loss in losses),
             "smoothness": min(loss.smoothness for loss in losses),

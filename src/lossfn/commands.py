@@ -79,8 +79,7 @@ def compare(
 ) -> None:
     """Find out which loss to train with, on your own data.
 
-    A linear model is trained with each loss on the same folds and judged by the same scores. Prints a table, a
-    recommendation and its reason.
+    A linear model is trained with each loss on the same folds and judged by the same scores.
 
     Example: [bold]lossfn compare houses.csv --target price --out report.html[/bold]
     """

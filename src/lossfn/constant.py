@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lossfn import fields
 from lossfn.engine import batch as batches
+from lossfn.engine.namespaces import compatible
 
 if TYPE_CHECKING:
-    from lossfn.loss import PointwiseLoss
+    from lossfn.pointwise import PointwiseLoss
 
 
 def weighted_mean(target: Any, weight: Any) -> Any:
@@ -59,8 +61,8 @@ def _minimise(loss: PointwiseLoss, target: Any, weight: Any) -> float:
         return float(loss.gradient(np.full_like(target, prediction), target, weight=weight, reduction="sum").sum())
 
     # The slope of the total changes sign once, from minus to plus; it may be 0 on a whole interval.
-    low = _last(lambda c: slope(c) < 0, loss)
-    high = -_last(lambda c: slope(-c) > 0, loss)
+    low = _last(lambda c: slope(c) < 0)
+    high = -_last(lambda c: slope(-c) > 0)
     if math.isinf(low) and math.isinf(high):
         return low if slope(0.0) > 0 or low == high else high
     if math.isinf(low) or math.isinf(high):
@@ -70,7 +72,7 @@ def _minimise(loss: PointwiseLoss, target: Any, weight: Any) -> float:
     return low + (high - low) / 2
 
 
-def _last(holds: Any, loss: PointwiseLoss) -> float:
+def _last(holds: Callable[[float], bool]) -> float:
     """Return the number up to which a monotone condition holds, ±∞ where it always or never does."""
     low, high = -1.0, 1.0
     while holds(high):
@@ -94,7 +96,7 @@ def implied_probability(loss: PointwiseLoss, pred: Any) -> Any:
     owner = type(loss).__name__
     library = batches.library_of(owner, pred=pred)
     pred = batches.as_numpy(owner, "pred", pred) if library == "numpy" else pred
-    xp = batches.compatible(library)
+    xp = compatible(library)
     negative, positive = (-1.0 if loss.target is fields.SIGNED else 0.0), 1.0
     if_negative = loss.gradient(pred, xp.full_like(pred, negative), reduction="sum")
     if_positive = loss.gradient(pred, xp.full_like(pred, positive), reduction="sum")

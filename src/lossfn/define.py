@@ -10,7 +10,7 @@ from typing import Any
 
 from lossfn import fields
 from lossfn.fields import Domain
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 
 def define(
@@ -23,7 +23,7 @@ def define(
     doc: str = "",
     **parameters: Any,
 ) -> type[PointwiseLoss]:
-    """Return a loss class for an expression, with everything that the library's own losses have.
+    r"""Return a loss class for an expression, with everything that the library's own losses have.
 
     The derived gradient and Hessian are compared with high-precision arithmetic at once.
 
@@ -42,7 +42,7 @@ def define(
         Docstring of the class.
     **parameters
         For each further argument of ``expression`` its default, or a declaration of ``lossfn.fields`` such as
-        ``fields.positive(1.0, symbol="c", doc="...")``.
+        ``fields.positive(default=1.0, symbol="c", doc="...")``.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def define(
     >>> print(loss.gradient([1.0, 9.0], [0.0, 0.0], reduction="sum").round(4))
     [0.4    0.2118]
     >>> print(loss.formula)
-    \\log\\left(1 + \\left(\\frac{r}{c}\\right)^2\\right),\\qquad r = \\hat{y} - y
+    \log\left(1 + \left(\frac{r}{c}\right)^2\right),\qquad r = \hat{y} - y
     """
     if not name.isidentifier():
         raise ValueError(f"the name of a loss must be an identifier; got {name!r}")
@@ -79,7 +79,7 @@ def define(
         return expression(xp, pred, target, *(getattr(self, parameter) for parameter in parameters))
 
     declared = {
-        key: value if isinstance(value, Field) else fields.real(value, symbol=key, doc="")
+        key: value if isinstance(value, Field) else fields.real(default=value, symbol=key, doc="")
         for key, value in parameters.items()
     }
     body = {

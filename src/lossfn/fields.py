@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +113,9 @@ SIGNED = Domain(
     cure="labels 0/1 are converted by lossfn.to_signed",
 )
 
+OPEN_FRACTION = Domain("a number strictly between 0 and 1", 0.0, 1.0, open_low=True, open_high=True, example=0.5)
+HALF_OPEN_FRACTION = Domain("a number in [0, 1)", 0.0, 1.0, open_high=True)
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -152,38 +154,42 @@ class Parameter:
         return number
 
 
-def _parameter(default: Any, parameter: Parameter) -> Any:
+def _declare(default: Any, domain: Domain | tuple[Any, ...], symbol: str, doc: str, **options: Any) -> Any:
+    parameter = Parameter(domain, symbol, doc, **options)
     return dataclasses.field(default=default, metadata={"parameter": parameter})
 
 
-def _number_field(domain: Domain) -> Callable[..., Any]:
-    def declare(
-        default: float | None,
-        *,
-        symbol: str,
-        doc: str,
-        structural: Sequence[float] = (),
-        optional: bool = False,
-        in_target_units: bool = False,
-    ) -> Any:
-        return _parameter(default, Parameter(domain, symbol, doc, tuple(structural), optional, in_target_units))
-
-    declare.__doc__ = f"Declare a parameter: {domain.name}."
-    return declare
+# Type checkers recognise a default only by its keyword.
 
 
-real = _number_field(REAL)
-positive = _number_field(POSITIVE)
-nonnegative = _number_field(NONNEGATIVE)
-open_fraction = _number_field(
-    Domain("a number strictly between 0 and 1", 0.0, 1.0, open_low=True, open_high=True, example=0.5)
-)
-half_open_fraction = _number_field(Domain("a number in [0, 1)", 0.0, 1.0, open_high=True))
+def real(*, default: float, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter that is any finite number."""
+    return _declare(default, REAL, symbol, doc, **options)
 
 
-def choice(default: Any, options: Sequence[Any], *, symbol: str, doc: str) -> Any:
+def positive(*, default: float | None, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter that is a finite number > 0."""
+    return _declare(default, POSITIVE, symbol, doc, **options)
+
+
+def nonnegative(*, default: float | None, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter that is a finite number >= 0."""
+    return _declare(default, NONNEGATIVE, symbol, doc, **options)
+
+
+def open_fraction(*, default: float | None, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter strictly between 0 and 1."""
+    return _declare(default, OPEN_FRACTION, symbol, doc, **options)
+
+
+def half_open_fraction(*, default: float | None, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter in [0, 1)."""
+    return _declare(default, HALF_OPEN_FRACTION, symbol, doc, **options)
+
+
+def choice(*, default: Any, options: tuple[Any, ...], doc: str) -> Any:
     """Declare a parameter that is one of a few values, each with an expression of its own."""
-    return _parameter(default, Parameter(tuple(options), symbol, doc))
+    return _declare(default, options, "", doc)
 
 
 def parameters_of(loss_class: type) -> dict[str, Parameter]:

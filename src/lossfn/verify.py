@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 
 def findings(loss: PointwiseLoss, *, points: int = 40) -> list[str]:

@@ -1,1 +1,1 @@
-
+"""From an expression to numbers: recording, deriving, printing, compiling and choosing a path."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from lossfn.engine.namespaces import ArrayNamespace, array_namespace, compatible
 #: What the engine computes in: half precision is computed in float32 and cast back.
 COMPUTE = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
 
+# The common case, without the time that numpy.dtype.name takes.
+_NATIVE = {np.dtype(np.float32), np.dtype(np.float64)}
 
-@dataclass
+
+@dataclass(slots=True)
 class Batch:
     """Prediction, target, weights and mask of one call, of one library and in the dtype of the computation."""
 
     library: str
-    ops: ArrayNamespace
     pred: Any
     target: Any
     weight: Any
@@ -29,11 +32,17 @@ class Batch:
     shape: tuple[int, ...]
     dtype: Any
     result_dtype: Any
+    device: Any = None
+
+    @property
+    def ops(self) -> ArrayNamespace:
+        """The primitives for these arrays."""
+        return array_namespace(self.library, self.dtype, self.device)
 
     @property
     def xp(self) -> Any:
         """The array-API namespace of the library."""
-        return self.ops.xp
+        return compatible(self.library)
 
     @property
     def size(self) -> int:
@@ -42,6 +51,8 @@ class Batch:
 
     def element_weight(self) -> Any:
         """Return one weight per element, 0 where masked, or ``None``."""
+        if self.weight is None and self.mask is None:
+            return None
         return reduce.element_weight(self.xp, self.weight, self.mask, self.shape, self.dtype)
 
     def finish(self, values: Any) -> Any:
@@ -51,11 +62,7 @@ class Batch:
 
 def library_of(owner: str, **arrays: Any) -> str:
     """Return which array library the arguments belong to; mixing two is refused."""
-    found: dict[str, str] = {}
-    for name, array in arrays.items():
-        library = _library(type(array))
-        if library is not None:
-            found[name] = library
+    found = {name: library for name, array in arrays.items() if (library := _library(array.__class__)) is not None}
     libraries = set(found.values())
     if len(libraries) > 1:
         listed = ", ".join(f"{name} is from {library}" for name, library in found.items())
@@ -63,11 +70,10 @@ def library_of(owner: str, **arrays: Any) -> str:
     return libraries.pop() if libraries else "numpy"
 
 
-def _library(kind: type) -> str | None:
-    if kind is np.ndarray:
-        return "numpy"
+@cache
+def _library(kind: Any) -> str | None:
     for base in kind.__mro__:
-        root = base.__module__.partition(".")[0]
+        root: str = base.__module__.partition(".")[0]
         if root in ("jax", "jaxlib"):
             return "jax"
         if root in ("torch", "numpy"):
@@ -97,9 +103,7 @@ def prepare(owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: 
     if mask is not None:
         mask = mask if hasattr(mask, "dtype") else xp.asarray(mask, device=device)
         _check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
-    return Batch(
-        library, array_namespace(library, dtype, device), pred, target, weight, mask, shape, dtype, result_dtype
-    )
+    return Batch(library, pred, target, weight, mask, shape, dtype, result_dtype, device)
 
 
 def _convert(xp: Any, array: Any, dtype: Any, device: Any) -> Any:
@@ -109,9 +113,10 @@ def _convert(xp: Any, array: Any, dtype: Any, device: Any) -> Any:
 
 def _prepare_numpy(owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: Any, mask: Any) -> Batch:
     pred = as_numpy(owner, "pred", pred)
-    result_dtype = pred.dtype
-    dtype = np.dtype(_compute_dtype(owner, result_dtype.name))
-    pred = pred.astype(dtype, copy=False)
+    dtype = result_dtype = pred.dtype
+    if dtype not in _NATIVE:
+        dtype = np.dtype(_compute_dtype(owner, dtype.name))
+        pred = pred.astype(dtype)
     target = _as_real(owner, "target", target, dtype)
     shape = target.shape
     if pred.shape != shape or len(heads) > 1:
@@ -123,7 +128,7 @@ def _prepare_numpy(owner: str, heads: tuple[str, ...], pred: Any, target: Any, w
     if mask is not None:
         mask = as_numpy(owner, "mask", mask)
         _check_mask(owner, mask, shape, is_bool=mask.dtype == np.bool_)
-    return Batch("numpy", array_namespace("numpy", dtype, None), pred, target, weight, mask, shape, dtype, result_dtype)
+    return Batch("numpy", pred, target, weight, mask, shape, dtype, result_dtype)
 
 
 def as_numpy(owner: str, name: str, value: Any) -> np.ndarray[Any, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import os
 import stat
-import tempfile
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Slow modules are imported where they are used: importing lossfn needs none of them.
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @cache
@@ -18,6 +19,8 @@ def folder() -> Path | None:
     ``LOSSFN_CACHE_DIR`` names it; otherwise it stands in the user's cache folder. A folder that belongs to somebody
     else or that others may write to is not used: its content is executed.
     """
+    from pathlib import Path
+
     named = os.environ.get("LOSSFN_CACHE_DIR")
     base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lossfn"
     try:
@@ -46,6 +49,9 @@ def write(name: str, text: str) -> Path | None:
     base = folder()
     if base is None:
         return None
+    import tempfile
+    from pathlib import Path
+
     path = base / name
     try:
         # An equal file stays as it is: Numba's own cache looks at the time of writing.
@@ -62,13 +68,18 @@ def write(name: str, text: str) -> Path | None:
 
 def digest(*texts: str) -> str:
     """Return a short hash of texts."""
+    import hashlib
+
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:24]
 
 
 @cache
 def engine_version() -> str:
     """Return a hash of everything that turns a definition into numbers: the engine's source and the libraries."""
+    from importlib.metadata import version
+    from pathlib import Path
+
     here = Path(__file__).parent
     sources = [path.read_text(encoding="utf-8") for path in sorted(here.rglob("*.py"))]
-    libraries = [f"{name}={importlib.metadata.version(name)}" for name in ("numba", "llvmlite", "numpy", "sympy")]
+    libraries = [f"{name}={version(name)}" for name in ("numba", "llvmlite", "numpy", "sympy")]
     return digest(*sources, *libraries)

@@ -13,7 +13,7 @@ path                    taken by
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -69,7 +69,8 @@ class Evaluator:
         self.parameters = parameters
         self.prediction = prediction
         self.target = target
-        self._typed = {name: tuple(map(np.dtype(name).type, parameters)) for name in ("float32", "float64")}
+        self._typed = {np.dtype(kind): tuple(map(kind, parameters)) for kind in (np.float32, np.float64)}
+        self._loops: dict[tuple[str, Any, bool, bool], Callable[..., int]] = {}
 
     def weighted_sum(self, batch: Batch) -> Any:
         """Return Σ w·ℓ, differentiable where the framework differentiates."""
@@ -175,23 +176,26 @@ class Evaluator:
         stacked = batch.xp.stack(parts, axis=-1)
         return stacked if axes == 1 else stacked.reshape(*batch.shape, heads, heads)
 
+    def _loop(self, kind: str, batch: Batch) -> Callable[..., int]:
+        key = (kind, batch.dtype, batch.weight is not None, batch.mask is not None)
+        loop = self._loops.get(key)
+        if loop is None:
+            loop = self._loops[key] = kernel(self.definition, Variant(kind, batch.dtype.name, *key[2:]))
+        return loop
+
     def _run_kernel(self, kind: str, batch: Batch, scale: float, *outputs: np.ndarray[Any, Any]) -> float:
-        dtype = batch.dtype.name
-        variant = Variant(kind, dtype, batch.weight is not None, batch.mask is not None)
-        loop = kernel(self.definition, variant)
-        arrays = [_flat(batch.target, batch.shape), np.ascontiguousarray(batch.pred).reshape(-1)]
+        loop = self._loop(kind, batch)
+        arrays = [_flat(batch.target, batch.shape), _flat(batch.pred, batch.pred.shape)]
         arrays += [_flat(array, batch.shape) for array in (batch.weight, batch.mask) if array is not None]
         arrays += [output.reshape(-1) for output in outputs]
-        blocks = -(-batch.size // BLOCK)
+        size = batch.size
+        blocks = -(-size // BLOCK)
         sums = np.zeros(blocks)
-        typed = self._typed[dtype]
-        constant = batch.dtype.type(scale)
-
-        def task(first: int, last: int) -> int:
-            return loop(first, last, *arrays, sums, constant, *typed)
-
-        use_threads = path_of("numpy", batch.size) == "threads"
-        invalid = threads.run(task, blocks) if use_threads else task(0, blocks)
+        constants = (batch.dtype.type(scale), *self._typed[batch.dtype])
+        if path_of("numpy", size) == "threads":
+            invalid = threads.run(lambda first, last: loop(first, last, *arrays, sums, *constants), blocks)
+        else:
+            invalid = loop(0, blocks, *arrays, sums, *constants)
         if invalid:
             weight = batch.element_weight()
             self.check_values(batch, None if weight is None else np.broadcast_to(weight != 0, batch.shape))
@@ -199,6 +203,8 @@ class Evaluator:
 
 
 def _flat(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    if array.ndim == 1 and array.shape == shape and array.flags.c_contiguous:
+        return array
     if array.shape != shape:
         array = np.broadcast_to(array.reshape(array.shape + (1,) * (len(shape) - array.ndim)), shape)
     return np.ascontiguousarray(array).reshape(-1)

@@ -37,7 +37,7 @@ from math import inf, nan
 import numpy as np
 from numba import njit
 
-from lossfn.engine.loops import count_invalid, sum_block
+from lossfn.engine.loops import any_false, prefer_wide_vectors, sum_block
 from lossfn.engine.primitives.kernels import {dtype} as ops
 
 number = np.{dtype}
@@ -49,9 +49,10 @@ BLOCK = {block}
 LOOP = """
 @njit(nogil=True, cache={cached}, error_model="numpy")
 def run({signature}):
+    prefer_wide_vectors()
     size = targets.size
     values = np.empty(BLOCK, number)
-    valid = np.empty(BLOCK, np.uint8)
+    valid = np.ones(BLOCK, np.uint8)
     invalid = 0
     for block in range(first, last):
         start = block * BLOCK
@@ -61,7 +62,9 @@ def run({signature}):
         for i in range(count):
 {body}
 {after}
-        invalid += count_invalid(valid, count)
+        if any_false(valid):
+            invalid += 1
+            valid[:] = 1
     return invalid
 """
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
 
 from lossfn.engine.primitives.kernels.compile import njit
+
+# Eight bytes that are 1.
+ALL_TRUE = 0x0101010101010101
 
 
 # Only this sum may be reassociated by the compiler, so that it vectorises; the mathematics never is.
@@ -20,9 +25,22 @@ def sum_block(values: Any, count: int) -> float:
 
 
 @njit()
-def count_invalid(valid: Any, count: int) -> int:
-    """Return how many of the first ``count`` flags are false."""
-    total = 0
-    for i in range(count):
-        total += valid[i]
-    return count - total
+def any_false(flags: Any) -> bool:
+    """Return whether any of the 0/1 bytes is 0, eight at a time."""
+    combined = np.uint64(ALL_TRUE)
+    words = flags.view(np.uint64)
+    for i in range(words.size):
+        combined &= words[i]
+    return bool(combined != np.uint64(ALL_TRUE))
+
+
+@intrinsic
+def prefer_wide_vectors(_typing: Any) -> Any:
+    """Let the function that calls this use 512-bit registers: LLVM's default of 256 bits costs a third of the speed."""
+
+    def generate(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+        # The set type of llvmlite accepts only attributes that it knows.
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.none(), generate

@@ -14,7 +14,7 @@ import mpmath
 from lossfn.engine.primitives import PRIMITIVES
 
 if TYPE_CHECKING:
-    from lossfn.loss import PointwiseLoss
+    from lossfn.pointwise import PointwiseLoss
 
 #: Decimal digits: 1 + 1e-300 must not be 1, and differences lose a few hundred.
 DIGITS = 1000
@@ -51,10 +51,11 @@ def derivative(function: Callable[[Any], Any], x: Any) -> Any:
 
 def gradient(loss: PointwiseLoss, heads: Sequence[Any], target: Any) -> list[Any]:
     """Return the derivative by each head."""
-    return [
-        derivative(lambda x, k=position: value(loss, [*heads[:k], x, *heads[k + 1 :]], target), heads[position])
-        for position in range(len(heads))
-    ]
+
+    def along(position: int) -> Callable[[Any], Any]:
+        return lambda x: value(loss, [*heads[:position], x, *heads[position + 1 :]], target)
+
+    return [derivative(along(position), heads[position]) for position in range(len(heads))]
 
 
 def hessian(loss: PointwiseLoss, heads: Sequence[Any], target: Any) -> list[list[Any]]:

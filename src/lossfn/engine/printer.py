@@ -129,7 +129,7 @@ class FormulaPrinter(LatexPrinter):  # type: ignore[misc]  # SymPy ships no type
         return rf"\left({text}\right)^{{{exp}}}" if exp is not None else text
 
     def _cases(self, expression: Any) -> str:
-        rows = []
+        rows: list[str] = []
         rest = expression
         while rest.is_Function and rest.func.__name__ == "where":
             condition, chosen, rest = rest.args

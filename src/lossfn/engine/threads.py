@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 @cache
@@ -18,11 +21,15 @@ def limit() -> int:
     """Return how many threads a kernel may use: ``NUMBA_NUM_THREADS`` or the processors that this process may use."""
     from numba import config
 
-    return max(1, int(config.NUMBA_NUM_THREADS))
+    # Numba sets its configuration at run time, where type checkers do not see it.
+    return max(1, int(vars(config)["NUMBA_NUM_THREADS"]))
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
+    # Imported with the first large array, because it brings the logging module along.
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(max(1, limit() - 1), thread_name_prefix="lossfn")
 
 

@@ -28,4 +28,20 @@ LOSSES = (
     GaussianNLL,
 )
 
-__all__ = ["LOSSES", *(loss.__name__ for loss in LOSSES)]
+__all__ = [
+    "LOSSES",
+    "AbsoluteError",
+    "BinaryCrossEntropy",
+    "BinaryFocal",
+    "Expectile",
+    "GaussianNLL",
+    "HalfSquaredError",
+    "Hinge",
+    "Huber",
+    "LogCosh",
+    "Pinball",
+    "Poisson",
+    "PseudoHuber",
+    "SmoothL1",
+    "SquaredError",
+]

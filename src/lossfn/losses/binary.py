@@ -9,7 +9,7 @@ import numpy as np
 
 from lossfn import constant, fields
 from lossfn.fields import choice, half_open_fraction, nonnegative, open_fraction, positive
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 INPUT_DOMAINS = {
     "logits": fields.EXTENDED_REAL,
@@ -51,10 +51,10 @@ class BinaryCrossEntropy(PointwiseLoss):
     50.3466 [-0.25  0.5 ]
     """
 
-    inputs: str = choice("logits", tuple(INPUT_DOMAINS), symbol="", doc="what predictions are")
-    pos_weight: float = positive(1.0, symbol="w", doc="factor on the positive term", structural=(1.0,))
+    inputs: str = choice(default="logits", options=tuple(INPUT_DOMAINS), doc="what predictions are")
+    pos_weight: float = positive(default=1.0, symbol="w", doc="factor on the positive term", structural=(1.0,))
     label_smoothing: float = half_open_fraction(
-        0.0, symbol=r"\varepsilon", doc="share of the label that is replaced by 1/2", structural=(0.0,)
+        default=0.0, symbol=r"\varepsilon", doc="share of the label that is replaced by 1/2", structural=(0.0,)
     )
 
     target = fields.PROBABILITY
@@ -69,13 +69,13 @@ class BinaryCrossEntropy(PointwiseLoss):
         {"inputs": "log_probabilities"},
         {"inputs": "probabilities"},
     )
-    symbols = {"prediction": "z"}
+    head_symbols = ("z",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "prediction", INPUT_DOMAINS[self.inputs])
         if self.inputs != "logits":
-            object.__setattr__(self, "symbols", {"prediction": {"probabilities": "p"}.get(self.inputs, r"\log p")})
+            object.__setattr__(self, "head_symbols", ("p" if self.inputs == "probabilities" else r"\ell",))
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         label = target * (1 - self.label_smoothing) + self.label_smoothing / 2
@@ -145,15 +145,15 @@ class BinaryFocal(PointwiseLoss):
     """
 
     gamma: float = nonnegative(
-        2.0, symbol=r"\gamma", doc="how fast easy rows lose weight", structural=(0.0, 1.0, 2.0, 3.0)
+        default=2.0, symbol=r"\gamma", doc="how fast easy rows lose weight", structural=(0.0, 1.0, 2.0, 3.0)
     )
-    alpha: float | None = open_fraction(None, symbol=r"\alpha", doc="weight of class 1", optional=True)
+    alpha: float | None = open_fraction(default=None, symbol=r"\alpha", doc="weight of class 1", optional=True)
 
     target = fields.BINARY
     elicits = "probability"
     lower_bound = 0.0
     variants = ({}, {"gamma": 0.0}, {"gamma": 1.0}, {"gamma": 0.5, "alpha": 0.25}, {"gamma": 3.5})
-    symbols = {"prediction": "z"}
+    head_symbols = ("z",)
 
     @property
     def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossfn import constant, fields
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 
 class Poisson(PointwiseLoss):
@@ -33,7 +33,7 @@ class Poisson(PointwiseLoss):
     elicits = "mean"
     convex = True
     link = "log"
-    symbols = {"prediction": "z"}
+    head_symbols = ("z",)
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         rate = xp.exp(pred)

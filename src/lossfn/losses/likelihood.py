@@ -9,7 +9,7 @@ import numpy as np
 
 from lossfn import constant
 from lossfn.fields import choice
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 
 class GaussianNLL(PointwiseLoss):
@@ -35,12 +35,12 @@ class GaussianNLL(PointwiseLoss):
     2.0 [[-2.  -1.5]]
     """
 
-    constants: bool = choice(False, (False, True), symbol="", doc="whether to add the constant of the density")
+    constants: bool = choice(default=False, options=(False, True), doc="whether to add the constant of the density")
 
     heads = ("mean", "log_variance")
     elicits = "mean and variance"
     variants = ({}, {"constants": True})
-    symbols = {"mean": r"\mu", "log_variance": "s"}
+    head_symbols = (r"\mu", "s")
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         mean, log_variance = pred

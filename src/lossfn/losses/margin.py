@@ -6,7 +6,7 @@ from typing import Any
 
 from lossfn import fields
 from lossfn.fields import positive
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 
 class Hinge(PointwiseLoss):
@@ -35,7 +35,7 @@ class Hinge(PointwiseLoss):
     2.0 [ 0. -1.  1.]
     """
 
-    margin: float = positive(1.0, symbol=r"\mu", doc="margin from which on a row costs nothing")
+    margin: float = positive(default=1.0, symbol=r"\mu", doc="margin from which on a row costs nothing")
 
     target = fields.SIGNED
     elicits = "class"

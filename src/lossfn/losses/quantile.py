@@ -6,7 +6,7 @@ from typing import Any
 
 from lossfn import constant
 from lossfn.fields import open_fraction
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 
 class Pinball(PointwiseLoss):
@@ -36,7 +36,7 @@ class Pinball(PointwiseLoss):
     2.0 [-0.9  0.1]
     """
 
-    tau: float = open_fraction(0.5, symbol=r"\tau", doc="level of the quantile")
+    tau: float = open_fraction(default=0.5, symbol=r"\tau", doc="level of the quantile")
 
     elicits = "quantile"
     convex = True
@@ -82,7 +82,7 @@ class Expectile(PointwiseLoss):
     array([-3.6,  0.4])
     """
 
-    tau: float = open_fraction(0.5, symbol=r"\tau", doc="level of the expectile")
+    tau: float = open_fraction(default=0.5, symbol=r"\tau", doc="level of the expectile")
 
     elicits = "expectile"
     convex = True

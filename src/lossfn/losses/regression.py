@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossfn import constant
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 
 class SquaredError(PointwiseLoss):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossfn.fields import positive
-from lossfn.loss import PointwiseLoss
+from lossfn.pointwise import PointwiseLoss
 
 
 class Huber(PointwiseLoss):
@@ -37,7 +37,7 @@ class Huber(PointwiseLoss):
     """
 
     delta: float = positive(
-        1.0, symbol=r"\delta", doc="residual size at which the loss turns linear", in_target_units=True
+        default=1.0, symbol=r"\delta", doc="residual size at which the loss turns linear", in_target_units=True
     )
 
     elicits = "M-location"
@@ -86,7 +86,7 @@ class SmoothL1(PointwiseLoss):
     """
 
     beta: float = positive(
-        1.0, symbol=r"\beta", doc="residual size at which the loss turns linear", in_target_units=True
+        default=1.0, symbol=r"\beta", doc="residual size at which the loss turns linear", in_target_units=True
     )
 
     elicits = "M-location"
@@ -131,12 +131,12 @@ class PseudoHuber(PointwiseLoss):
     Examples
     --------
     >>> from lossfn import PseudoHuber
-    >>> print(PseudoHuber(delta=3.0)([4.0], [0.0]))
+    >>> print(PseudoHuber(delta=3.0)([4.0], [0.0]).round(6))
     6.0
     """
 
     delta: float = positive(
-        1.0, symbol=r"\delta", doc="residual size around which the loss turns linear", in_target_units=True
+        default=1.0, symbol=r"\delta", doc="residual size around which the loss turns linear", in_target_units=True
     )
 
     elicits = "M-location"
@@ -184,7 +184,7 @@ class LogCosh(PointwiseLoss):
     """
 
     scale: float = positive(
-        1.0, symbol="s", doc="residual size around which the loss turns linear", in_target_units=True
+        default=1.0, symbol="s", doc="residual size around which the loss turns linear", in_target_units=True
     )
 
     elicits = "M-location"

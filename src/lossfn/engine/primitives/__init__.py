@@ -25,12 +25,15 @@ FAMILIES = (
 # Functions of truth values, and selection, which must not see NaN in the branch that is not chosen.
 LOGICAL = {"where", "equal", "greater", "logical_and", "logical_or", "logical_not"}
 
+# They and the product in which zero wins: NaN in what they drop has no effect.
+DROPPING = LOGICAL | {"xmul"}
+
 #: Every primitive by its name.
 PRIMITIVES: dict[str, Primitive] = {
     primitive.name: replace(
         primitive,
         array=accept_numbers(primitive.array),
-        oracle=primitive.oracle if primitive.name in LOGICAL else precise(primitive.oracle),
+        oracle=primitive.oracle if primitive.name in DROPPING else precise(primitive.oracle),
     )
     for family in FAMILIES
     for primitive in family

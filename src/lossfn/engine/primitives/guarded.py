@@ -1,16 +1,19 @@
-"""Products, quotients and powers in which zero wins over infinity, as it does in expectations; NaN wins over both."""
+"""Products, quotients and powers in which zero wins over infinity, as it does in expectations.
+
+NaN wins over both, except in ``xmul``: a label 0 drops its term, and the engine restores the NaN of a prediction.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from lossfn.engine.primitives.forms import none_is_nan, sign_of_infinity
+from lossfn.engine.primitives.forms import sign_of_infinity
 from lossfn.engine.primitives.logarithmic import _log1p_exactly, _log_exactly
 from lossfn.engine.primitives.primitive import Primitive
 
 
 def _xmul(xp: Any, a: Any, b: Any) -> Any:
-    return xp.where(((a == 0) | (b == 0)) & none_is_nan(a, b), 0.0, a * b)
+    return xp.where(a == 0, 0.0, a * b)
 
 
 def _xlogy(xp: Any, x: Any, y: Any) -> Any:
@@ -48,12 +51,12 @@ def _power_exactly(mp: Any, x: Any, p: Any) -> Any:
 
 
 FAMILY = (
-    # a·b, zero if one factor is
+    # a·b for a finite a such as a label; zero for a = 0 whatever b is
     Primitive(
         name="xmul",
         derivative=lambda _ops, a, b: (b, a),
         array=_xmul,
-        oracle=lambda mp, a, b: mp.zero if a == 0 or b == 0 else a * b,
+        oracle=lambda mp, a, b: mp.zero if a == 0 else mp.mpf(a) * b,
         latex=r"\left({0}\right) \left({1}\right)",
     ),
     # x·log(y), zero for x = 0

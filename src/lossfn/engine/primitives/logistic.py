@@ -122,7 +122,7 @@ FAMILY = (
     # -p·log p - (1-p)·log(1-p) for p = sigmoid(x)
     Primitive(
         name="binary_entropy",
-        derivative=lambda ops, x: (-ops.xmul(x, ops.dsigmoid(x)),),
+        derivative=lambda ops, x: (-ops.xmul(ops.dsigmoid(x), x),),
         array=_binary_entropy,
         oracle=_binary_entropy_exactly,
         latex=r"\operatorname{{H}}\left(\sigma\left({0}\right)\right)",

@@ -1,4 +1,7 @@
-"""Products and quotients in which zero wins over infinity, as it does in expectations; NaN wins over both."""
+"""Products and quotients in which zero wins over infinity, as it does in expectations.
+
+NaN wins over both, except in ``xmul``: a label 0 drops its term, and the engine restores the NaN of a prediction.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,8 @@ from lossfn.engine.primitives.kernels.scalar import Kernel, Scalar, select
 
 
 def xmul(a: Scalar, b: Scalar) -> Scalar:
-    """Return a·b, zero if one factor is."""
-    zero = a.equals(0.0) | b.equals(0.0)
-    return select(zero & a.is_ordered_with(b), 0.0, a * b)
+    """Return a·b for finite a, zero for a = 0 whatever b is."""
+    return select(a.equals(0.0), 0.0, a * b)
 
 
 def xlogy(x: Scalar, y: Scalar) -> Scalar:

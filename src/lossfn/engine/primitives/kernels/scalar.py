@@ -8,8 +8,6 @@ functions; constants take the format of the scalar they meet, so that a bare ``0
 what is computed.
 """
 
-# ruff: noqa: D105 (the operators mean what their symbols say)
-
 from __future__ import annotations
 
 from collections.abc import Callable
