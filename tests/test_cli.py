@@ -1,7 +1,5 @@
 """The command: what it prints and writes, and that every mistake ends in one line, an exit code and no file."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 import json
 import os
 import re

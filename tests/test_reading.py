@@ -1,7 +1,5 @@
 """Files: what is read, and how each kind of broken file is refused."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from pathlib import Path
 
 import pandas as pd

@@ -1,6 +1,6 @@
 """The report and the terminal: complete, self-contained, safe with strangers' names, readable without colour."""
 
-# ruff: noqa: D102, D103 (the names of the tests are sentences)
+# ruff: noqa: D102 (the names of the tests are sentences)
 
 import dataclasses
 import html.parser
@@ -215,6 +215,7 @@ def test_digits_fit_the_typical_number():
     assert decimals_for([0.4161, 0.42]) == 4
     assert decimals_for([1e9, 2e9]) is None
     assert decimals_for([0.0, None]) == 2
+    assert number(-1.2345e-9, None) == "\N{MINUS SIGN}1.23e\N{MINUS SIGN}9"
     assert significant(0.001) == "0.001"
     assert significant(111.4) == "111"
     assert percent(0.0921) == "9.2 %"

@@ -31,7 +31,11 @@ def number(value: float | None, decimals: int | None, *, sign: bool = False) -> 
     if value is None or math.isnan(value):
         return DASH
     plus = "+" if sign else ""
-    text = f"{value:{plus}.3e}" if decimals is None else f"{value:{plus},.{decimals}f}"
+    if decimals is None:
+        mantissa, exponent = f"{value:{plus}.2e}".split("e")
+        text = f"{mantissa}e{int(exponent)}"
+    else:
+        text = f"{value:{plus},.{decimals}f}"
     return text.replace("-", MINUS)
 
 

@@ -106,13 +106,14 @@ def _interval(axes: Axes, place: int, verdict: Verdict, limit: float, colour: st
 
 def predictions(result: Comparison) -> list[Picture]:
     """Return predicted against actual, or the reliability, of the default loss and the recommended ones."""
-    keys = [result.default, *(item.loss for item in result.recommendations)]
-    drawn = [key for key in dict.fromkeys(keys) if result.predictions.by_loss.get(key) is not None]
-    if result.task == "binary":
-        # Every loss that gives a probability is a candidate for a wrong one.
-        drawn = list(dict.fromkeys([*drawn, *(key for key, p in result.predictions.by_loss.items() if p is not None)]))
-        return [_reliability(result, key) for key in drawn[:MAX_PANELS]]
-    return [_predicted_against_actual(result, key) for key in drawn[:MAX_PANELS]]
+    recommended = dict.fromkeys([result.default, *(item.loss for item in result.recommendations)])
+    # For two classes every other loss may give wrong probabilities; for regression a pair is enough to compare.
+    others = [loss.key for loss in result.losses][: None if result.task == "binary" else 2]
+    given = [key for key in dict.fromkeys([*recommended, *others]) if result.predictions.by_loss.get(key) is not None]
+    if result.task == "regression":
+        given = given[: max(2, len(recommended))]
+    draw_one = _predicted_against_actual if result.task == "regression" else _reliability
+    return [draw_one(result, key) for key in given[:MAX_PANELS]]
 
 
 def _index(result: Comparison, key: str) -> int:

@@ -68,14 +68,15 @@ class Screen:
         table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
         functionals = [textwrap.wrap(column.functional, 12) for column in content.columns]
         height = max(map(len, functionals))
-        table.add_column(Text(shorten(result.target_name, 24) + "\n" * height), overflow="fold")
+        table.add_column(Text(shorten(result.target_name, 24) + "\n" * height), no_wrap=True)
         for column, lines in zip(content.columns, functionals, strict=True):
             # Headings stand on the bottom line of their row, so that short ones are filled up.
             functional = "\n".join([*lines, *[""] * (height - len(lines))])
             heading = Text(self._plain(f"{column.label} {column.arrow}\n")).append(functional, "dim not bold")
             table.add_column(heading, justify="right", overflow="fold")
+        longest = 24 if self._out.width >= WIDTH else 12
         for row in content.rows:
-            name = re.sub(r"(?=\()", "\n ", row.label) if len(row.label) > 24 else row.label
+            name = re.sub(r"(?=\()", "\n ", row.label) if len(row.label) > longest else row.label
             table.add_row(Text(name), *(self._cell(cell) for cell in row.cells))
         self._out.print()
         self._out.print(table)
