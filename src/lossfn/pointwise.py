@@ -219,11 +219,11 @@ class PointwiseLoss(Loss):
                 f"{owner}: no majorizing curvature: the loss is not even in the residual and its second derivative "
                 "has no finite bound; use curvature='exact'"
             )
-        gradient, hessian = self._derivatives("gradient_and_hessian", pred, target, *options)
+        gradient = self.gradient(pred, target, weight=weight, mask=mask, reduction=reduction, denominator=denominator)
         batch = batches.prepare(owner, self.heads, pred, target, weight, mask)
         factor = batch.element_weight()
         scale = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
-        return gradient, hessian * 0 + (scale if factor is None else scale * factor)
+        return gradient, batch.xp.zeros_like(gradient) + (scale if factor is None else scale * factor)
 
     # ---- statistics -----------------------------------------------------------------------------------------------
 
