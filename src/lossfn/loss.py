@@ -103,7 +103,7 @@ class Loss:
     def total(self, pred: Any, target: Any, *, weight: Any = None, mask: Any = None) -> Total:
         """Return Σ w·ℓ and Σ w, which add over batches, files and devices; ``.mean()`` divides once."""
         batch = batches.prepare(type(self).__name__, self.heads, pred, target, weight, mask)
-        total_weight = reduce.total_weight(batch.xp, batch.element_weight(), batch.shape)
+        total_weight = reduce.total_weight(batch.library, batch.element_weight(), batch.shape)
         return Total(self._evaluator.weighted_sum(batch), total_weight)
 
     def value_and_gradient(

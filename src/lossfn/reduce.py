@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.namespaces import compatible, has_float64
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,20 @@ def element_weight(xp: Any, weight: Any, mask: Any, shape: tuple[int, ...], dtyp
     return xp.where(mask, weight, xp.zeros_like(weight))
 
 
-def total_weight(xp: Any, weight: Any, shape: tuple[int, ...]) -> Any:
+def total_weight(library: str, weight: Any, shape: tuple[int, ...]) -> Any:
     """Return Σ w over elements, in float64 where the library has it; an int where all count alike."""
     if weight is None:
         return math.prod(shape)
     repeats = math.prod(shape) // max(1, math.prod(weight.shape))
-    return accumulate(xp, weight) * repeats
+    return accumulate(library, weight) * repeats
 
 
-def accumulate(xp: Any, values: Any) -> Any:
-    """Sum in float64, or pairwise in float32 where the library or the device has no float64."""
-    try:
+def accumulate(library: str, values: Any) -> Any:
+    """Sum in float64, or in float32 where the library or the device has no float64."""
+    xp = compatible(library)
+    if has_float64(library, getattr(values, "device", None)):
         return xp.sum(values, dtype=xp.float64)
-    except (TypeError, RuntimeError):
-        return xp.sum(values)
+    return xp.sum(values)
 
 
 def denominator_of(
@@ -88,7 +88,7 @@ def denominator_of(
     if reduction == "mean":
         if 0 in shape:
             raise ValueError(f"{owner}: the mean of an empty array is undefined; use reduction='sum' or total()")
-        return math.prod(shape) if weight is None else total_weight(compatible(library), weight, shape)
+        return math.prod(shape) if weight is None else total_weight(library, weight, shape)
     if reduction == "mean_over_batch":
         rows = shape[0] if shape else 1
         if rows == 0:
@@ -97,7 +97,7 @@ def denominator_of(
             return rows
         xp = compatible(library)
         kept = mask if len(mask.shape) <= 1 else xp.any(mask.reshape(mask.shape[0], -1), axis=1)
-        return accumulate(xp, xp.astype(kept, xp.float32))
+        return accumulate(library, xp.astype(kept, xp.float32))
     return 1
 
 

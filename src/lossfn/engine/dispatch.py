@@ -76,7 +76,7 @@ class Evaluator:
         """Return Σ w·ℓ, differentiable where the framework differentiates."""
         if path_of(batch.library, batch.size) != "arrays":
             return self._run_kernel("value", batch, 1.0)
-        return reduce.accumulate(batch.xp, self.elements(batch))
+        return reduce.accumulate(batch.library, self.elements(batch))
 
     def elements(self, batch: Batch) -> Any:
         """Return w·ℓ per element, differentiable where the framework differentiates."""
@@ -101,7 +101,7 @@ class Evaluator:
         weight = batch.element_weight()
         arguments = self._array_arguments(batch, weight)
         value, *gradient = self._call("value_and_gradient", batch, arguments)
-        total = reduce.accumulate(batch.xp, value if weight is None else value * weight)
+        total = reduce.accumulate(batch.library, value if weight is None else value * weight)
         gradient = self._assemble(batch, gradient, weight, scale, 1)
         if out is not None:
             out[...] = gradient

@@ -43,3 +43,14 @@ def compatible(library: str) -> Any:
     # JAX follows the standard by itself.
     name = "jax.numpy" if library == "jax" else f"array_api_compat.{library}"
     return importlib.import_module(name)
+
+
+def has_float64(library: str, device: Any) -> bool:
+    """Whether arrays of a library can be summed in float64 on a device."""
+    match library:
+        case "torch":
+            return str(device).partition(":")[0] != "mps"
+        case "jax":
+            return bool(importlib.import_module("jax").config.jax_enable_x64)
+        case _:
+            return True
