@@ -200,6 +200,7 @@ def test_strokes_tell_losses_apart():
 @pytest.mark.parametrize(
     ("value", "decimals", "text"),
     [
+        (-0.004, 2, "0.00"),
         (1234.5678, 1, "1,234.6"),
         (-3.14159, 2, "\N{MINUS SIGN}3.14"),
         (None, 2, "\N{EN DASH}"),

@@ -65,8 +65,12 @@ def stroke(index: int) -> Stroke:
 
 
 @contextmanager
-def canvas(height: float, width: float = WIDTH) -> Iterator[tuple[Figure, Axes]]:
-    """Give a figure with one quiet pair of axes, sizes in points; styles hold inside the context only."""
+def canvas(height: float, width: float = WIDTH, foot: float | None = None) -> Iterator[tuple[Figure, Axes]]:
+    """Give a figure with one quiet pair of axes, sizes in points; styles hold inside the context only.
+
+    With a `foot`, the axes leave that height below themselves and nothing at the sides, so that axes of several
+    pictures line up; without one, they make room for their labels.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -98,7 +102,11 @@ def canvas(height: float, width: float = WIDTH) -> Iterator[tuple[Figure, Axes]]
         "axes.formatter.useoffset": False,
     }
     with mpl.rc_context(settings):
-        figure = Figure(figsize=(width / 72, height / 72), layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.03))
+        figure = Figure(figsize=(width / 72, height / 72))
+        if foot is None:
+            figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.03))
+        else:
+            figure.subplots_adjust(left=0.005, right=0.995, top=1 - 2 / height, bottom=foot / height)
         yield figure, figure.add_subplot()
 
 

@@ -35,7 +35,9 @@ def number(value: float | None, decimals: int | None, *, sign: bool = False) -> 
         mantissa, exponent = f"{value:{plus}.2e}".split("e")
         text = f"{mantissa}e{int(exponent)}"
     else:
-        text = f"{value:{plus},.{decimals}f}"
+        # What rounds to zero has no sign.
+        value = round(value, decimals)
+        text = f"{value:{plus},.{decimals}f}" if value else f"{0:.{decimals}f}"
     return text.replace("-", MINUS)
 
 

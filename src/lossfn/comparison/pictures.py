@@ -24,6 +24,7 @@ MAX_POINTS = 1500
 # Differences are shown in small multiples, three of them side by side on a wide page.
 FOREST_WIDTH = 300
 ROW_HEIGHT = 31.0
+FOOT = 38.0
 
 # Above this many panels of predictions, the reader scrolls more than he learns.
 MAX_PANELS = 4
@@ -65,7 +66,8 @@ def forest(result: Comparison, score: ScoreInfo) -> Picture | None:
     limit = 1.08 * max(reach for reach in reaches if reach <= 4 * reaches[(len(reaches) - 1) // 2]) or 1.0
     decimals = decimals_for([verdict.high - verdict.low for verdict in verdicts], 3)
     words = []
-    with canvas(ROW_HEIGHT * len(verdicts) + 46, FOREST_WIDTH) as (figure, axes):
+    height = ROW_HEIGHT * len(verdicts)
+    with canvas(height + FOOT, FOREST_WIDTH, foot=FOOT) as (figure, axes):
         axes.axvline(0, ymax=0.99, color=COLOURS["ink"], linewidth=1)
         across = axes.get_yaxis_transform()
         for place, verdict in enumerate(verdicts):
@@ -83,11 +85,10 @@ def forest(result: Comparison, score: ScoreInfo) -> Picture | None:
         axes.xaxis.set_major_locator(MaxNLocator(5))
         better, worse = (0.0, 1.0) if score.lower_is_better else (1.0, 0.0)
         ends: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "color": COLOURS["muted"]}
-        lower = -23 / (ROW_HEIGHT * len(verdicts) + 4)
+        lower = -21 / height
         for x, text in ((better, "better"), (worse, "worse")):
             text = f"\N{LEFTWARDS ARROW} {text}" if x == 0 else f"{text} \N{RIGHTWARDS ARROW}"
             axes.text(x, lower, text, ha="left" if x == 0 else "right", **ends)
-        axes.set_xlabel(" ")
         default = result.loss(result.default).label
         title = f"{score.label}, difference from {default}"
         svg = inline_svg(figure, f"forest-{score.key.replace('.', '')}", f"{title}: {'; '.join(reversed(words))}")

@@ -54,13 +54,13 @@ class Screen:
     @contextmanager
     def progress(self) -> Iterator[Callable[[int, int], None]]:
         """Give a function that moves a progress bar; there is no bar where nobody watches."""
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        parts = (TextColumn("Training and scoring"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+        parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         watched = self._error.is_terminal
         with Progress(*parts, TimeRemainingColumn(), console=self._error, transient=True, disable=not watched) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            task = bar.add_task("Preparing", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total, description="Training and scoring")
 
     def show(self, result: Comparison) -> None:
         """Print the table of scores, how to read it, and the recommendation."""
@@ -84,7 +84,7 @@ class Screen:
             self._print(f"[{number}] {footnote}", style="dim")
         default = result.loss(result.default).label
         # Bold type says it in a terminal; in a file a star must do.
-        best = "bold best" if self._out.is_terminal else "* best"
+        best = "Bold is the best" if self._out.is_terminal else "* is the best"
         self._print(
             f"{best} of its column, which rewards the property below its name; against {default}: "
             "▲ better ▼ worse · no clear difference",
