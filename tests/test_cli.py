@@ -207,6 +207,17 @@ def test_a_fault_of_ours_is_one_line_that_asks_for_a_report(monkeypatch, outputs
     assert list(outputs.iterdir()) == []
 
 
+def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(monkeypatch, outputs, capsys):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device", str(outputs / "report.html"))
+
+    monkeypatch.setattr(Path, "replace", fail)
+    arguments = ["--target", "foodexp", *QUICK, "--out", str(outputs / "report.html")]
+    assert main(["compare", str(EXAMPLES / "engel.csv"), *arguments]) == 1
+    assert re.fullmatch(r"lossfn: No space left on device: .*report\.html\n", capsys.readouterr().err)
+    assert list(outputs.iterdir()) == []
+
+
 def test_without_the_extra_one_line_says_what_to_install():
     program = "import sys; sys.modules['typer'] = None; from lossfn.cli import main; sys.exit(main(['list']))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

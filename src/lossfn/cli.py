@@ -1,6 +1,6 @@
 """The ``lossfn`` command: whatever goes wrong ends in one line on stderr and an exit code that says whose fault it was.
 
-Exit codes: 0 done; 1 a fault in lossfn; 2 a mistake in the data or on the command line; 130 interrupted.
+Exit codes: 0 done; 1 a fault in lossfn or of the machine; 2 a mistake in the data or on the command line; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # A full disk, a folder that has gone: neither the user's mistake nor ours.
+        return _fail(": ".join(filter(None, (error.strerror or str(error), error.filename))), 1)
     except Exception as error:
         return _report(error)
 
