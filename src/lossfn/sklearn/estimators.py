@@ -1,0 +1,363 @@
+"""The estimators: what scikit-learn asks of a model, around the solvers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from lossfn.losses.binary import BinaryCrossEntropy
+from lossfn.losses.regression import SquaredError
+from lossfn.pointwise import PointwiseLoss
+
+from .newton import AT_INFINITY, Solution, minimize_smooth, minimize_uncertified
+from .objective import Array, Coordinates, LossTerm, Objective
+from .proximal import minimize_convex
+
+# Losses are immutable, so that estimators may share a default.
+_SQUARED_ERROR = SquaredError()
+_CROSS_ENTROPY = BinaryCrossEntropy()
+
+
+class _LinearModel(BaseEstimator):  # type: ignore[misc]
+    """What both estimators share: parameters, fitting and scores."""
+
+    _task: str
+    _instead: str
+
+    coef_: Array
+    intercept_: Array | float
+    n_iter_: int
+    objective_: float
+
+    def __init__(
+        self,
+        loss: PointwiseLoss,
+        *,
+        l2: float = 0.0,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+    ) -> None:
+        self.loss = loss
+        self.l2 = l2
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters; with ``deep``, those of the loss too, as ``loss__<name>``."""
+        params: dict[str, Any] = super().get_params(deep=deep)
+        if deep and isinstance(self.loss, PointwiseLoss):
+            params |= {f"loss__{field.name}": getattr(self.loss, field.name) for field in dataclasses.fields(self.loss)}
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters. A loss is immutable: ``loss__delta=2`` replaces it by one with another delta."""
+        of_loss = {name.removeprefix("loss__"): params.pop(name) for name in list(params) if name.startswith("loss__")}
+        super().set_params(**params)
+        if not of_loss:
+            return self
+        self._check_is_loss()
+        valid = [field.name for field in dataclasses.fields(self.loss)]
+        for name in of_loss:
+            if name not in valid:
+                raise ValueError(f"Invalid parameter {name!r} for loss {self.loss!r}. Valid parameters are: {valid}.")
+        self.loss = dataclasses.replace(self.loss, **of_loss)
+        return self
+
+    def _check_is_loss(self) -> None:
+        if isinstance(self.loss, PointwiseLoss):
+            return
+        cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(self.loss, str) else ""
+        raise TypeError(
+            f"{type(self).__name__}: loss must be a pointwise loss such as Huber(delta=1.0); got {self.loss!r}{cure}"
+        )
+
+    def _check_params(self) -> None:
+        self._check_is_loss()
+        name, loss = type(self).__name__, self.loss
+        if loss.task != self._task:
+            raise ValueError(f"{name} cannot train {loss!r}, a loss for {loss.task} targets: use {self._instead}")
+        if not (-1e300 in loss.prediction and 1e300 in loss.prediction):
+            cure = "; use inputs='logits'" if hasattr(loss, "inputs") else ""
+            raise ValueError(
+                f"{name}: scores of a linear model can be any number, but {loss!r} takes {loss.prediction.name}{cure}"
+            )
+        for parameter, kind, minimum in (("l2", Real, 0), ("tol", Real, 0), ("max_iter", Integral, 1)):
+            value = getattr(self, parameter)
+            if not isinstance(value, kind) or isinstance(value, bool) or not minimum <= float(value) < math.inf:
+                expected = "an integer" if kind is Integral else "a finite number"
+                raise ValueError(f"{name}: {parameter} must be {expected} >= {minimum}; got {value!r}")
+
+    def _minimize(self, features: Array, target: Array, weight: Array) -> tuple[Array, Array]:
+        """Fit to valid data and return coefficients (H, p) and intercepts (H,)."""
+        loss = self.loss
+        # This call also checks every target of positive weight.
+        constant = np.atleast_1d(loss.optimal_constant(target, weight=weight))
+        kept = weight > 0
+        if not kept.all():
+            features, target, weight = features[kept], target[kept], weight[kept]
+        term = LossTerm(loss, target, weight)
+        coordinates = Coordinates.of(features, weight, float(self.l2), self.fit_intercept)
+        start = coordinates.start(constant)
+        objective = Objective(coordinates, term)
+        if not np.isfinite(start).all():
+            # The best constant is infinite already, for example the log-rate of counts that are all zero.
+            solution = Solution(start, term.value(np.tile(constant, (len(target), 1))), 1, AT_INFINITY)
+        elif loss.smoothness >= 1:
+            solution = minimize_smooth(objective, start, self.tol, self.max_iter)
+        elif loss.convex and len(loss.heads) == 1:
+            solution = minimize_convex(coordinates, term, start, self.tol, self.max_iter)
+        else:
+            solution = minimize_uncertified(objective, start, self.tol, self.max_iter)
+        if solution.complaint:
+            warnings.warn(
+                f"{type(self).__name__} with {loss!r}: {solution.complaint}", ConvergenceWarning, stacklevel=3
+            )
+        self.n_iter_ = solution.steps
+        self.objective_ = solution.value
+        return coordinates.to_features(solution.parameters)
+
+    def _scores(self, features: Any) -> Array:
+        check_is_fitted(self)
+        features = validate_data(self, features, dtype=np.float64, reset=False)
+        scores: Array = features @ self.coef_.T + self.intercept_
+        return scores
+
+
+class LinearRegressor(RegressorMixin, _LinearModel):  # type: ignore[misc]
+    r"""Linear regression with any pointwise loss of a numeric target.
+
+    Minimises
+
+    .. math:: \frac{\sum_i w_i\, \ell(x_i^\top b + b_0,\, y_i)}{\sum_i w_i} + \frac{l_2}{2} \lVert b \rVert^2
+
+    where :math:`\ell` is the loss and w are the sample weights; the intercept carries no penalty. A loss with
+    several heads gets one linear map for each.
+
+    Smooth losses are minimised by Newton's method, or by L-BFGS where there are more than 1000 coefficients. Convex
+    losses with kinks (absolute error, pinball) are minimised exactly too, by an augmented Lagrangian method.
+
+    Parameters
+    ----------
+    loss : PointwiseLoss
+        What to minimise. Its parameters are parameters of the estimator: ``loss__delta``.
+    l2 : float
+        Strength of the penalty. Because the loss is averaged, it does not depend on the number of rows:
+        scikit-learn's ``SVR`` has ``C = 1 / (n * l2)``; ``Ridge`` has ``alpha = n * l2 / 2`` for ``SquaredError`` and
+        ``n * l2`` for ``HalfSquaredError``. With sample weights, n is their sum.
+    fit_intercept : bool
+        Whether to add a constant. It starts at the loss's best constant.
+    max_iter : int
+        Most steps of the solver.
+    tol : float
+        Relative accuracy of the objective.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_heads, n_features)
+        Coefficients.
+    intercept_ : float or ndarray of shape (n_heads,)
+        Constant, on the link scale of the loss.
+    objective_ : float
+        The value of the objective that was reached.
+    n_iter_ : int
+        Steps that the solver took.
+    n_features_in_ : int
+        Number of features.
+
+    See Also
+    --------
+    LinearClassifier : two classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lossfn import AbsoluteError
+    >>> from lossfn.sklearn import LinearRegressor
+    >>> x = np.arange(5.0)[:, None]
+    >>> y = np.array([1.0, 3.0, 5.0, 7.0, 100.0])
+    >>> model = LinearRegressor(loss=AbsoluteError()).fit(x, y)
+    >>> print(model.coef_.round(6), round(model.intercept_, 6), round(model.objective_, 6))
+    [2.] 1.0 18.2
+    """
+
+    _task = "regression"
+    _instead = "LinearClassifier"
+
+    def __init__(
+        self,
+        loss: PointwiseLoss = _SQUARED_ERROR,
+        *,
+        l2: float = 0.0,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+    ) -> None:
+        super().__init__(loss, l2=l2, fit_intercept=fit_intercept, max_iter=max_iter, tol=tol)
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Fit to features (n, p) and targets (n,). A weight of 2 equals a repeated row, 0 a deleted one."""
+        self._check_params()
+        features, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
+        coef, intercept = self._minimize(features, target.astype(np.float64), weight)
+        is_single = len(coef) == 1
+        self.coef_ = coef[0] if is_single else coef
+        self.intercept_ = float(intercept[0]) if is_single else intercept
+        return self
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """Return predictions on the scale of the target: rates where the link is logarithmic.
+
+        Of several heads it returns the first, for a Gaussian likelihood the mean.
+        """
+        natural: Array = self.loss.inverse_link(self._scores(X))
+        return natural if natural.ndim == 1 else natural[:, 0]
+
+    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]
+    def predict_distribution(self, X: Any) -> dict[str, Array]:  # noqa: N803
+        """Return every head by its name, such as ``mean`` and ``log_variance``, for losses with several heads."""
+        return dict(zip(self.loss.heads, self._scores(X).T, strict=True))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if isinstance(self.loss, PointwiseLoss):
+            tags.target_tags.positive_only = self.loss.target.low >= 0
+            # The score is R², which rewards predictions of the mean only.
+            tags.regressor_tags.poor_score = self.loss.elicits != "mean"
+        return tags
+
+
+class LinearClassifier(ClassifierMixin, _LinearModel):  # type: ignore[misc]
+    r"""Linear classification of two classes with any pointwise loss of a binary target.
+
+    Minimises
+
+    .. math:: \frac{\sum_i w_i\, \ell(x_i^\top b + b_0,\, y_i)}{\sum_i w_i} + \frac{l_2}{2} \lVert b \rVert^2
+
+    where :math:`\ell` is the loss and w are the sample weights; the intercept carries no penalty. Classes may
+    have any labels: the loss sees them as the two numbers it declares, {0, 1} or {-1, +1}.
+
+    Parameters
+    ----------
+    loss : PointwiseLoss
+        What to minimise. Its parameters are parameters of the estimator: ``loss__gamma``.
+    l2 : float
+        Strength of the penalty. Because the loss is averaged, it does not depend on the number of rows:
+        scikit-learn's ``SVC`` and ``LogisticRegression`` have ``C = 1 / (n * l2)``. With sample weights, n is their
+        sum. Without a penalty, classes that a hyperplane separates have no finite logistic fit: a
+        ``ConvergenceWarning`` says so.
+    fit_intercept : bool
+        Whether to add a constant. It starts at the loss's best constant.
+    max_iter : int
+        Most steps of the solver.
+    tol : float
+        Relative accuracy of the objective.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        The labels.
+    coef_ : ndarray of shape (1, n_features)
+        Coefficients.
+    intercept_ : ndarray of shape (1,)
+        Constant.
+    objective_ : float
+        The value of the objective that was reached.
+    n_iter_ : int
+        Steps that the solver took.
+    n_features_in_ : int
+        Number of features.
+
+    See Also
+    --------
+    LinearRegressor : numeric targets.
+
+    Notes
+    -----
+    ``predict`` follows the sign of ``decision_function``: the decision that the loss asks for. ``predict_proba`` gives
+    the probability that the loss's minimiser implies, corrected for focal weights, ``pos_weight`` or label smoothing.
+    A loss that treats the classes differently therefore predicts the second class from another probability than ½: with
+    ``pos_weight=5``, from 1/6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lossfn import BinaryFocal
+    >>> from lossfn.sklearn import LinearClassifier
+    >>> x = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> y = np.array(["no", "yes", "no", "yes"])
+    >>> model = LinearClassifier(loss=BinaryFocal(gamma=2.0), l2=0.01).fit(x, y)
+    >>> print(model.predict([[0.0], [3.0]]), model.predict_proba([[1.5]]).round(3))
+    ['no' 'yes'] [[0.5 0.5]]
+    """
+
+    _task = "binary"
+    _instead = "LinearRegressor"
+
+    classes_: np.ndarray[Any, Any]
+
+    def __init__(
+        self,
+        loss: PointwiseLoss = _CROSS_ENTROPY,
+        *,
+        l2: float = 0.0,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+    ) -> None:
+        super().__init__(loss, l2=l2, fit_intercept=fit_intercept, max_iter=max_iter, tol=tol)
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Fit to features (n, p) and labels (n,). A weight of 2 equals a repeated row, 0 a deleted one."""
+        self._check_params()
+        features, labels = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(labels)
+        weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
+        kind = type_of_target(labels, input_name="y", raise_unknown=True)
+        if kind != "binary":
+            raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        present = self.classes_[np.unique(codes[weight > 0])]
+        if len(present) < 2:
+            raise ValueError(
+                "LinearClassifier needs samples of 2 classes with positive weight, but the data contains only one "
+                f"class: {present.tolist()}"
+            )
+        domain = self.loss.target
+        negative, positive = domain.members or (domain.low, domain.high)
+        coef, intercept = self._minimize(features, np.where(codes == 1, positive, negative), weight)
+        self.coef_, self.intercept_ = coef, intercept
+        return self
+
+    def decision_function(self, X: Any) -> Array:  # noqa: N803
+        """Return scores (n,): a positive one means the second class."""
+        return self._scores(X)[:, 0]
+
+    def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
+        """Return the class that the sign of ``decision_function`` says."""
+        codes = (self.decision_function(X) > 0).astype(int)
+        labels: np.ndarray[Any, Any] = self.classes_[codes]
+        return labels
+
+    @available_if(lambda self: self.loss.gives_probability)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Array:  # noqa: N803
+        """Return probabilities of both classes (n, 2), for losses whose minimiser implies them."""
+        second = self.loss.inverse_link(self.decision_function(X))
+        return np.column_stack([1.0 - second, second])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
