@@ -1,6 +1,6 @@
 """The ``lossfn`` command: whatever goes wrong ends in one line on stderr and an exit code that says whose fault it was.
 
-Exit codes: 0 done; 1 a fault in lossfn or of the machine; 2 a mistake in the data or on the command line; 130 interrupted.
+Exit codes: 0 done; 1 our fault or the machine's; 2 a mistake in the data or on the command line; 130 interrupted.
 """
 
 from __future__ import annotations

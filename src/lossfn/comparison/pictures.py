@@ -130,14 +130,11 @@ def _predicted_against_actual(result: Comparison, key: str) -> Picture:
     if len(chosen) > MAX_POINTS:
         chosen = np.sort(np.random.default_rng(0).choice(chosen, MAX_POINTS, replace=False))
     with canvas(300) as (figure, axes):
-        ends = [min(target.min(), predicted.min()), max(target.max(), predicted.max())]
+        shown = np.concatenate([target[chosen], predicted[chosen]])
+        ends = [shown.min(), shown.max()]
         axes.plot(ends, ends, color=COLOURS["ink"], linewidth=1)
-        dots: dict[str, Any] = {
-            "color": COLOURS[stroke(index).colour],
-            "markeredgewidth": 0,
-            "alpha": 0.55,
-            "markersize": 4.5,
-        }
+        dots: dict[str, Any] = {"color": COLOURS[stroke(index).colour], "markeredgewidth": 0, "alpha": 0.55}
+        dots["markersize"] = 4.5 if len(chosen) <= 500 else 3
         axes.plot(predicted[chosen], target[chosen], "o", **dots)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
