@@ -1,0 +1,33 @@
+"""The README says what the library does: its examples run, and it lists every loss."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+import lossfn
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_examples_of_the_readme_run() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("jax")
+    results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert results.attempted > 20
+    assert results.failed == 0
+
+
+def test_readme_lists_every_loss() -> None:
+    listed = re.findall(r"^\| `(\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert listed == [type(entry.loss).__name__ for entry in lossfn.catalogue()]
+
+
+@pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=str)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
