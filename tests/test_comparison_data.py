@@ -1,14 +1,12 @@
 """What a comparison accepts, what it refuses, and in which words."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from lossfn.comparison import DataError
 from lossfn.comparison.data import read_data
-from lossfn.comparison.preparation import feature_pipeline, robust_scale, weighted_quantile
+from lossfn.comparison.preparation import prepare, robust_scale, weighted_quantile
 
 RNG = np.random.default_rng(0)
 ROWS = 40
@@ -167,7 +165,8 @@ def test_columns_are_sorted_into_numbers_and_categories():
         "Missing values in 'whole' (1) were filled with the median of the training part.",
         "Missing values in 'word' (10) were filled with the most frequent category of the training part.",
     )
-    prepared = feature_pipeline(data.features).fit_transform(data.features.frame)
+    everything = np.arange(ROWS)
+    prepared, _ = prepare(data.features, data.weight, everything, everything)
     assert np.isfinite(prepared).all()
     np.testing.assert_allclose(prepared[:, :3].mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(prepared[:, :3].std(axis=0), 1, rtol=1e-12)
@@ -180,14 +179,15 @@ def test_columns_are_sorted_into_numbers_and_categories():
 
 def test_unknown_categories_are_no_category():
     data = read(pd.DataFrame({"word": ["x", "y"] * 19 + ["rare", "x"]}))
-    pipeline = feature_pipeline(data.features).fit(data.features.frame[:38])
-    assert pipeline.transform(data.features.frame[38:]).tolist() == [[0, 0], [1, 0]]
+    _, unseen = prepare(data.features, data.weight, np.arange(38), np.arange(38, ROWS))
+    assert unseen.tolist() == [[0, 0], [1, 0]]
 
 
 def test_many_categories_are_pooled():
     data = read(pd.DataFrame({"id": [f"row {i}" for i in range(ROWS)]}))
     assert "Column 'id' has 40 categories" in data.notes[0]
-    assert feature_pipeline(data.features).fit_transform(data.features.frame).shape == (ROWS, 30)
+    everything = np.arange(ROWS)
+    assert prepare(data.features, data.weight, everything, everything)[0].shape == (ROWS, 30)
 
 
 def test_weight_two_counts_like_two_rows():

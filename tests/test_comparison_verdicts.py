@@ -1,7 +1,5 @@
 """The verdicts themselves: by hand, under a null where nothing may be claimed, and where there is a winner."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 import math
 
 import numpy as np

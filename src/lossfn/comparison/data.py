@@ -12,9 +12,7 @@ import pandas as pd
 
 from .features import Features, read_features
 from .problems import DataError, first_rows
-from .result import FloatArray, Task
-
-IntArray = npt.NDArray[np.intp]
+from .result import FloatArray, IntArray, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +160,10 @@ def _read_groups(groups: Any, rows: int) -> IntArray | None:
 
 
 def _known_task(task: str) -> Task:
-    if task == "regression" or task == "binary":
-        return task
-    raise DataError(f"task must be 'regression' or 'binary', not {task!r}")
+    tasks: dict[str, Task] = {"regression": "regression", "binary": "binary"}
+    if task not in tasks:
+        raise DataError(f"task must be 'regression' or 'binary', not {task!r}")
+    return tasks[task]
 
 
 def _infer_task(target: pd.Series[Any], name: str) -> Task:

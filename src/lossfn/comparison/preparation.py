@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn import config_context
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from .features import MAX_CATEGORIES, Features
-from .result import FloatArray
+from .result import FloatArray, IntArray
 
 # 1.4826 times the median absolute deviation estimates the standard deviation of Gaussian noise.
 MAD_TO_SIGMA = 1.482602218505602
@@ -19,23 +20,33 @@ MAD_TO_SIGMA = 1.482602218505602
 MEAN_DEVIATION_TO_SIGMA = 1.2533141373155003
 
 
-def feature_pipeline(features: Features) -> Pipeline:
+def feature_pipeline(features: Features) -> ColumnTransformer:
     """Return the unfitted preparation: standardised numbers, one-hot categories, missing values filled.
 
-    A category that training never saw is counted among the pooled rare ones, or is no category at all.
+    A category that training never saw is counted among the pooled rare ones, or is no category at all. The weights of
+    the rows enter the standardisation, so that a row of weight 2 is penalised like two rows.
     """
-    numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=True)
+    numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), scaler)
     categories = make_pipeline(
         SimpleImputer(strategy="most_frequent", keep_empty_features=True),
         OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False),
     )
-    columns = ColumnTransformer(
+    return ColumnTransformer(
         [
             ("numbers", numbers, list(features.numeric)),
             ("categories", categories, list(features.categorical)),
         ]
     )
-    return Pipeline([("columns", columns)])
+
+
+def prepare(features: Features, weight: FloatArray, train: IntArray, test: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return the matrices of training and test rows, prepared by what the training rows say."""
+    pipeline = feature_pipeline(features)
+    with config_context(enable_metadata_routing=True):
+        fitted = pipeline.fit_transform(features.frame.iloc[train], sample_weight=weight[train])
+        return fitted, pipeline.transform(features.frame.iloc[test])
 
 
 def weighted_quantile(values: FloatArray, level: float, weight: FloatArray) -> float:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 Task = Literal["regression", "binary"]
 VerdictName = Literal["better", "worse", "no clear difference"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
-from .data import Dataset, IntArray
+from .data import Dataset
 from .problems import DataError
-from .result import Task
+from .result import IntArray, Task
 
 INNER_FOLDS = 3
 

@@ -17,9 +17,9 @@ import lossfn
 from lossfn.sklearn import LinearClassifier, LinearRegressor
 
 from .candidates import DELTA_IN_SIGMAS, Candidate
-from .data import Dataset, IntArray
-from .preparation import TargetScale, feature_pipeline, robust_scale, weighted_quantile
-from .result import FloatArray
+from .data import Dataset
+from .preparation import TargetScale, prepare, robust_scale, weighted_quantile
+from .result import FloatArray, IntArray
 from .scores import HeldOut
 from .splits import Split, inner_splits, outer_splits
 from .units import in_units, penalty_unit, training_units
@@ -126,9 +126,7 @@ def _fit_folds(
 
 
 def _prepare(data: Dataset, train: IntArray, test: IntArray) -> Part:
-    pipeline = feature_pipeline(data.features)
-    train_features = pipeline.fit_transform(data.features.frame.iloc[train])
-    return Part(train, test, train_features, pipeline.transform(data.features.frame.iloc[test]))
+    return Part(train, test, *prepare(data.features, data.weight, train, test))
 
 
 def _fit_fold(

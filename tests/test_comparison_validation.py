@@ -1,0 +1,313 @@
+"""The cross-validation: which rows meet which, what may leak, what weights and units mean, and what is refused."""
+
+# ruff: noqa: N803, N806 (X is what everybody calls a matrix of features)
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import KFold
+
+import lossfn
+from lossfn.comparison import DataError, compare, splits
+from lossfn.comparison.candidates import choose_candidates
+from lossfn.comparison.data import read_data
+from lossfn.comparison.splits import inner_splits, outer_splits
+from lossfn.comparison.validation import cross_validate
+
+ROWS = 60
+LOSSES = ["absolute_error", "Huber"]
+
+
+def regression_data(seed=0, rows=ROWS):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {"a": rng.normal(size=rows), "b": rng.exponential(size=rows), "c": rng.choice(["u", "v"], rows)}
+    )
+    return frame, pd.Series(frame["a"] + 2 * (frame["c"] == "u") + rng.standard_t(3, size=rows), name="y")
+
+
+def binary_data(seed=0, rows=ROWS, share=0.3):
+    rng = np.random.default_rng(seed)
+    labels = (np.arange(rows) < share * rows).astype(int)
+    return rng.normal(size=(rows, 2)) + labels[:, None], labels
+
+
+def read(X, y, **options):
+    defaults = {"task": None, "weight": None, "groups": None, "folds": 5, "target_name": None}
+    return read_data(X, y, **(defaults | options))
+
+
+def run(X, y, losses=LOSSES, *, l2=None, repeats=1, **options):
+    data = read(X, y, **options)
+    candidates, _ = choose_candidates(losses, data)
+    return cross_validate(data, candidates, folds=5, repeats=repeats, l2=l2, seed=0, progress=None)
+
+
+# ---- which rows meet which -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["regression", "binary"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_every_row_is_held_out_once_a_repeat_and_never_trained_on(task, grouped):
+    X, y = regression_data() if task == "regression" else binary_data()
+    groups = np.random.default_rng(1).integers(0, 30, ROWS) if grouped else None
+    data = read(X, y, groups=groups)
+    parts = outer_splits(data, 5, 3, seed=0)
+    for repeat in range(3):
+        held_out = np.concatenate([split.test for split in parts if split.repeat == repeat])
+        assert sorted(held_out) == list(range(ROWS))
+    for split in parts:
+        assert sorted([*split.train, *split.test]) == list(range(ROWS))
+        for fit, held in inner_splits(data, split.train, seed=0):
+            assert not set(split.test) & {*fit, *held}
+            assert not set(fit) & set(held)
+    assert set(parts[0].test) != set(parts[5].test)  # another repeat, other folds
+
+
+@pytest.mark.parametrize("task", ["regression", "binary"])
+def test_groups_never_straddle_a_split(task):
+    X, y = regression_data() if task == "regression" else binary_data()
+    groups = np.random.default_rng(2).choice([f"group {i}" for i in range(20)], ROWS)
+    data = read(X, y, groups=groups)
+    for split in outer_splits(data, 5, 2, seed=0):
+        assert not set(groups[split.train]) & set(groups[split.test])
+        for fit, held in inner_splits(data, split.train, seed=0):
+            assert not set(groups[fit]) & set(groups[held])
+
+
+def test_folds_keep_the_classes_in_balance():
+    data = read(*binary_data(share=0.1))
+    assert [data.target[split.test].sum() for split in outer_splits(data, 3, 2, seed=0)] == [2] * 6
+
+
+def test_a_fold_with_one_class_is_refused(monkeypatch):
+    # Groups may force this on the stratified splitter; here one that does not stratify stands in for it.
+    monkeypatch.setattr(splits, "_splitter", lambda *_: KFold(5))
+    with pytest.raises(DataError, match="a fold holds one class only, since groups are never split: use fewer folds"):
+        outer_splits(read(*binary_data()), 5, 1, seed=0)
+
+
+# ---- what may leak -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("losses", [LOSSES, ["Poisson"]])
+def test_held_out_targets_have_no_influence(losses):
+    X, y = regression_data()
+    y = y - y.min()
+    before = run(X, y, losses)
+    held_out = before["SquaredError"][0].split.test
+    changed = y.copy()
+    changed[held_out] = 1000 + changed[held_out].to_numpy()[::-1]
+    after = run(X, changed, losses)
+    for key in before:
+        assert np.array_equal(before[key][0].held_out.prediction, after[key][0].held_out.prediction)
+        assert before[key][0].l2 == after[key][0].l2
+        assert before[key][0].loss == after[key][0].loss
+        assert not np.array_equal(before[key][1].held_out.prediction, after[key][1].held_out.prediction)
+
+
+def test_a_held_out_row_changes_nothing_but_its_own_prediction():
+    X, y = regression_data()
+    before = run(X, y)
+    row = before["SquaredError"][0].split.test[0]
+    changed = X.copy()
+    changed.loc[row, "a"] = 1e6
+    changed.loc[row, "c"] = "never seen"
+    after = run(changed, y)
+    for key in before:
+        others = before[key][0].held_out.prediction[1:], after[key][0].held_out.prediction[1:]
+        assert np.array_equal(*others)
+
+
+# ---- weights and units ---------------------------------------------------------------------------------------------
+
+
+def test_weight_two_equals_a_row_twice():
+    X, y = regression_data(rows=60)
+    weight = np.random.default_rng(3).integers(1, 4, 60)
+    losses = ["Huber", "Pinball(tau=0.9)"]
+    # As groups, the copies of a row stay together, and the splits of the groups are those of the rows.
+    rows = np.repeat(np.arange(60), weight)
+    weighted = compare(X, y, losses=losses, weight=weight, groups=np.arange(60), repeats=1)
+    repeated = compare(X.iloc[rows], y.iloc[rows], losses=losses, groups=rows, repeats=1)
+    for ours, theirs in zip(weighted.losses, repeated.losses, strict=True):
+        assert ours.l2_values == theirs.l2_values
+        assert ours.parameters == pytest.approx(theirs.parameters, rel=1e-3)
+    pd.testing.assert_frame_equal(weighted.table, repeated.table, rtol=1e-3)
+
+
+def test_scores_follow_the_unit_of_the_target():
+    X, y = regression_data()
+    small = compare(X, y, losses=["Huber(delta=2)", "LogCosh"], repeats=1)
+    large = compare(X, 1000 * y - 7, losses=["Huber(delta=2000)", "LogCosh"], repeats=1)
+    np.testing.assert_allclose(large.table, 1000 * small.table, rtol=1e-4)
+    assert large.losses[2].parameters["scale"] == pytest.approx(1000 * small.losses[2].parameters["scale"], rel=1e-4)
+
+
+def test_the_user_s_delta_is_in_units_of_the_target():
+    """A delta beyond all residuals makes Huber's loss half the squared error; one below most of them does not."""
+    X, y = regression_data()
+    losses = ["half_squared_error", "Huber(delta=1e4)", "Huber(delta=0.1)"]
+    result = compare(X, 1000 * y, losses=losses, l2=0.0, repeats=1)
+    table = result.table["RMSE"]
+    assert table["HalfSquaredError"] == pytest.approx(table["Huber(delta=10000)"], rel=1e-6)
+    assert table["HalfSquaredError"] != pytest.approx(table["Huber(delta=0.1)"], rel=1e-3)
+    assert result.loss("Huber(delta=0.1)").parameters == {}
+
+
+def test_scale_parameters_follow_the_residuals():
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(400, 2))
+    y = 100 * X[:, 0] + 5 * rng.normal(size=400)
+    result = compare(X, y, losses=["Huber", lossfn.PseudoHuber()], l2=1e-4, repeats=1)
+    assert result.loss("Huber").parameters["delta"] == pytest.approx(1.345 * 5, rel=0.1)
+    assert result.loss("PseudoHuber").parameters["delta"] == pytest.approx(1.345 * 5, rel=0.1)
+    assert any("1.345 times the robust scale" in note for note in result.notes)
+
+
+def test_predictions_are_on_the_natural_scale():
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(300, 1))
+    counts = rng.poisson(np.exp(2 + 0.5 * X[:, 0]))
+    result = compare(X, counts, losses=["Poisson"], repeats=1)
+    predictions = result.predictions.by_loss["Poisson"]
+    assert np.mean(predictions) == pytest.approx(counts.mean(), rel=0.02)
+    assert (predictions > 0).all()
+    np.testing.assert_allclose(predictions, np.exp(2 + 0.5 * X[:, 0]), rtol=0.2)
+
+
+def test_probabilities_are_corrected_for_weights_and_smoothing():
+    X, y = binary_data(rows=400, share=0.1)
+    result = compare(X, y, repeats=1, l2=1e-3)
+    for key, probability in result.predictions.by_loss.items():
+        if key != "Hinge":
+            assert np.mean(probability) == pytest.approx(0.1, abs=0.02), key
+
+
+# ---- what is refused, left out, or has no score ---------------------------------------------------------------------
+
+
+def test_hinge_has_no_probability_and_says_so():
+    result = compare(*binary_data(), losses=["Hinge"], repeats=1)
+    hinge = result.loss("Hinge")
+    for key in ("log_score", "brier", "ece"):
+        assert hinge.scores[key].mean is None
+        assert hinge.scores[key].reason == "Hinge estimates the class, not a probability."
+        assert result.verdict("Hinge", key) is None
+    assert hinge.scores["average_precision"].mean > 0.3
+    assert result.verdict("Hinge", "balanced_accuracy") is not None
+    assert result.predictions.by_loss["Hinge"] is None
+    assert np.isnan(result.table.loc["Hinge", "Log score"])
+
+
+def test_default_candidates():
+    X, y = regression_data()
+
+    def keys(target):
+        return [candidate.key for candidate in choose_candidates(None, read(X, target))[0]]
+
+    usual = ["SquaredError", "AbsoluteError", "Huber", "PseudoHuber", "LogCosh", "Pinball(tau=0.1)", "Pinball(tau=0.9)"]
+    assert keys(y) == usual
+    assert keys(np.arange(ROWS)) == [*usual, "Poisson"]
+    assert keys(np.arange(ROWS) / 2) == usual
+    assert keys(np.arange(ROWS) % 2) == [
+        "BinaryCrossEntropy",
+        "BinaryCrossEntropy(balanced)",
+        "BinaryFocal",
+        "BinaryCrossEntropy(label_smoothing=0.1)",
+        "Hinge",
+    ]
+
+
+def test_the_default_loss_is_added_first_and_said():
+    data = read(*regression_data())
+    candidates, notes = choose_candidates(["Huber(delta=2)"], data)
+    assert [candidate.key for candidate in candidates] == ["SquaredError", "Huber(delta=2)"]
+    assert notes == ("SquaredError was added: it is the default that the others are compared with.",)
+    candidates, _ = choose_candidates([lossfn.Huber(delta=2.0), "squared_error"], data)
+    assert [candidate.key for candidate in candidates] == ["SquaredError", "Huber(delta=2)"]
+    assert choose_candidates("squared_error", data)[0][0].is_default
+
+
+def test_losses_that_cannot_take_the_target_are_left_out():
+    candidates, notes = choose_candidates(["Poisson", "Huber(delta=1)"], read(*regression_data()))
+    assert [candidate.key for candidate in candidates] == ["SquaredError", "Huber(delta=1)"]
+    assert "Poisson was left out: it needs targets that are a finite number >= 0" in notes[1]
+
+
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        (["Huber", "huber"], "the loss Huber is given twice"),
+        (["hinge"], "is a loss for binary, but the task is regression"),
+        (["GaussianNLL"], "needs 2 predictions a row"),
+        ([], "the list of losses is empty"),
+        ([3], "not a loss: 3"),
+        (["hubber"], "unknown loss 'hubber'; did you mean huber"),
+    ],
+)
+def test_bad_losses_are_refused(losses, message):
+    with pytest.raises(ValueError, match=message):
+        choose_candidates(losses, read(*regression_data()))
+
+
+def test_probabilities_as_inputs_are_refused():
+    with pytest.raises(DataError, match="a linear model predicts any number: use logits"):
+        choose_candidates([lossfn.BinaryCrossEntropy(inputs="probabilities")], read(*binary_data()))
+
+
+@pytest.mark.parametrize("l2", [-1.0, np.inf, np.nan])
+def test_bad_penalties_are_refused(l2):
+    with pytest.raises(DataError, match="l2 must be a finite number >= 0"):
+        compare(*regression_data(), l2=l2)
+
+
+def test_no_repeat_is_refused():
+    with pytest.raises(DataError, match="repeats must be at least 1"):
+        compare(*regression_data(), repeats=0)
+
+
+# ---- the result ----------------------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_numbers():
+    X, y = regression_data()
+    first, again, other = (compare(X, y, losses=["Huber"], repeats=2, seed=seed) for seed in (7, 7, 8))
+    assert first.to_json() == again.to_json()
+    assert first.table.to_numpy().tolist() != other.table.to_numpy().tolist()
+
+
+def test_progress_counts_every_fit():
+    calls = []
+    compare(
+        *regression_data(), losses=LOSSES, repeats=1, l2=0.1, progress=lambda done, total: calls.append((done, total))
+    )
+    assert calls == [(done, 15) for done in range(1, 16)]
+
+
+def test_small_data_is_enough():
+    X, y = regression_data(rows=5)
+    assert compare(X[["a"]], y, losses=["absolute_error"], repeats=1).rows == 5
+    X, y = binary_data(rows=12, share=0.5)
+    assert compare(X, y, losses=["Hinge"], repeats=1).rows == 12
+
+
+def test_the_given_penalty_is_used_and_said():
+    result = compare(*regression_data(), losses=LOSSES, repeats=1, l2=0.5)
+    assert all(loss.l2 == 0.5 for loss in result.losses)
+    assert "The strength of the penalty was given: 0.5." in result.notes
+
+
+def test_what_is_said_about_the_data():
+    X, y = regression_data()
+    X.loc[3, "a"] = np.nan
+    result = compare(X, y, losses=LOSSES, repeats=2, l2=0.1, groups=np.arange(ROWS) // 3, target_name="price")
+    facts = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    expected = {"task": "regression", "target_name": "price", "rows": ROWS, "features": 3, "folds": 5, "repeats": 2}
+    expected |= {"groups": 20, "weighted": False, "default": "SquaredError", "seed": 0}
+    assert {name: facts[name] for name in expected} == expected
+    assert "Missing values in 'a' (1) were filled with the median of the training part." in result.notes
+    assert all(len(loss.scores["rmse"].values) == 10 for loss in result.losses)
+    np.testing.assert_allclose(result.evidence.residuals, result.predictions.by_loss["SquaredError"] - y)
