@@ -8,12 +8,29 @@ it, so a cache keyed by its text can never serve an old definition. Recording al
 from __future__ import annotations
 
 import numbers
+import operator
 from collections.abc import Callable
 from typing import Any, NoReturn
+
+import numpy as np
 
 from lossfn.engine.primitives import PRIMITIVES
 
 COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+# How NumPy calls the operators that its scalars share with recorded values.
+UFUNCS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+}
 
 
 class ExpressionError(TypeError):
@@ -24,8 +41,6 @@ class Node:
     """One operation of a recorded expression: an operator, a primitive, a symbol or a number."""
 
     __slots__ = ("arguments", "operation", "value")
-    # NumPy then refuses np.exp(node) instead of building an object array.
-    __array_ufunc__ = None
 
     def __init__(self, operation: str, *arguments: Node, value: str | float | None = None) -> None:
         self.operation = operation
@@ -74,6 +89,9 @@ class Node:
             result = result * self
         return result
 
+    def __rpow__(self, base: Any) -> NoReturn:
+        raise ExpressionError(f"{base!r} ** x is not available; write xp.exp(x * math.log({base!r}))")
+
     def __lt__(self, other: Any) -> Node:
         return self._binary("lt", other)
 
@@ -88,6 +106,17 @@ class Node:
 
     def __abs__(self) -> Node:
         return Node("abs", self)
+
+    def __array_ufunc__(self, ufunc: Any, _method: str, *inputs: Any, **_options: Any) -> Any:
+        if ufunc.__name__ in UFUNCS:
+            operands = (value if isinstance(value, Node) or np.ndim(value) else float(value) for value in inputs)
+            return UFUNCS[ufunc.__name__](*map(as_node, operands))
+        raise ExpressionError(f"numpy.{ufunc.__name__} computes at once; write xp.{ufunc.__name__}(...) instead")
+
+    def __float__(self) -> NoReturn:
+        raise ExpressionError(
+            "'float' and the functions of 'math' compute at once; write xp.exp(...), xp.log(...), ..."
+        )
 
     def __eq__(self, other: object) -> Any:
         raise ExpressionError("'==' and '!=' do not work element by element here; use xp.equal(a, b)")
