@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any, NoReturn
 
 import numpy as np
@@ -21,7 +22,10 @@ def check_reduction(owner: str, reduction: str, denominator: Any) -> None:
         return
     if reduction == "none":
         raise ValueError(f"{owner}: reduction='none' divides by nothing, so denominator={denominator!r} is refused")
-    if isinstance(denominator, (int, float)) and not (denominator > 0 and math.isfinite(denominator)):
+    if isinstance(denominator, (bool, str)):
+        raise TypeError(f"{owner}: denominator must be a finite number > 0; got {denominator!r}")
+    # Numbers of other libraries may be traced.
+    if isinstance(denominator, Real) and not 0 < float(denominator) < math.inf:
         raise ValueError(f"{owner}: denominator must be a finite number > 0; got {denominator!r}")
 
 
@@ -75,12 +79,13 @@ def _raise_outside(owner: str, name: str, values: Any, inside: Any, expected: st
     raise ValueError(f"{owner}: {name}[{place}] = {values[index]!s} is not {expected}{others}{advice}")
 
 
-def check_out(owner: str, out: Any, pred: Any, target: Any, dtype: Any) -> None:
+def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: Any, **inputs: Any) -> None:
     """Refuse a buffer for the gradient that does not fit, or that overlaps the inputs."""
-    if not isinstance(pred, np.ndarray):
-        raise TypeError(f"{owner}: out= is for NumPy arrays; got predictions of type {type(pred).__name__}")
-    if not isinstance(out, np.ndarray) or out.shape != pred.shape or out.dtype != dtype:
+    if not isinstance(dtype, np.dtype):
+        raise TypeError(f"{owner}: out= is for NumPy arrays; got predictions of type {type(inputs['pred']).__name__}")
+    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         got = f"{out.shape} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise ValueError(f"{owner}: out must be an array {pred.shape} {dtype}; got {got}")
-    if np.may_share_memory(out, pred) or np.may_share_memory(out, target):
-        raise ValueError(f"{owner}: out must not share memory with pred or target, which are never written to")
+        raise ValueError(f"{owner}: out must be an array {shape} {dtype}; got {got}")
+    for name, given in inputs.items():
+        if isinstance(given, np.ndarray) and np.may_share_memory(out, given):
+            raise ValueError(f"{owner}: out must not share memory with {name}: inputs are never written to")

@@ -127,7 +127,8 @@ class Loss:
         checks.check_reduction(owner, reduction, denominator)
         batch = batches.prepare(owner, self.heads, pred, target, weight, mask)
         if out is not None:
-            checks.check_out(owner, out, batch.pred, batch.target, batch.result_dtype)
+            inputs = {"pred": pred, "target": target, "weight": weight, "mask": mask}
+            checks.check_out(owner, out, tuple(batch.pred.shape), batch.result_dtype, **inputs)
         divisor = self._divisor(batch, reduction, denominator)
         scale = reduce.reciprocal(batch.library, divisor)
         # A buffer that a kernel cannot write in place is filled afterwards.
