@@ -34,9 +34,8 @@ class WeightedSum(PointwiseLoss):
             for trait in ("heads", "target", "prediction", "link"):
                 mine, theirs = getattr(first, trait), getattr(other, trait)
                 if mine != theirs:
-                    raise ValueError(
-                        f"{first!r} and {other!r} cannot be added: their {trait} differ ({mine}, {theirs})"
-                    )
+                    named = " and ".join(str(getattr(each, "name", each)) for each in (mine, theirs))
+                    raise ValueError(f"{first!r} and {other!r} cannot be added: their {trait} differ ({named})")
         for factor, loss in self.terms:
             if not (factor > 0 and math.isfinite(factor)):
                 raise ValueError(f"the factor of {loss!r} must be a finite number > 0; got {factor!r}")
@@ -57,7 +56,7 @@ class WeightedSum(PointwiseLoss):
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        return " + ".join(f"{loss!r}" if factor == 1 else f"{factor:g} * {loss!r}" for factor, loss in self.terms)
+        return " + ".join(f"{loss!r}" if factor == 1 else f"{factor!r} * {loss!r}" for factor, loss in self.terms)
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         parts = [factor * loss.expression(xp, pred, target) for factor, loss in self.terms]
