@@ -46,7 +46,9 @@ def optimal_constant(loss: PointwiseLoss, target: Any, weight: Any) -> Any:
     heads = len(loss.heads)
     harmless = np.full(target.shape + ((heads,) if heads > 1 else ()), loss.prediction.example)
     loss.total(harmless, target, weight=weight)
-    if not weight.any():
+    # What has no weight is not used, whatever stands there.
+    target, weight = target[weight > 0], weight[weight > 0]
+    if not target.size:
         raise ValueError(f"{owner}: the optimal constant needs at least one target of positive weight")
     closed_form = getattr(loss, "closed_form_constant", None)
     if closed_form is not None:
