@@ -90,7 +90,7 @@ class BinaryCrossEntropy(PointwiseLoss):
 
     @property
     def value_lipschitz(self) -> float | None:
-        return max(self.pos_weight, 1.0) if self.inputs == "logits" and not self.label_smoothing else None
+        return max(self.pos_weight, 1.0) * (1 - self.label_smoothing / 2) if self.inputs == "logits" else None
 
     @property
     def gradient_lipschitz(self) -> float | None:
