@@ -46,7 +46,9 @@ class GaussianNLL(PointwiseLoss):
         mean, log_variance = pred
         standardised = xp.mulexp(mean - target, -log_variance / 2)
         constant_term = math.log(2 * math.pi) / 2 if self.constants else 0.0
-        return (log_variance + standardised * standardised) / 2 + constant_term
+        square = standardised * standardised
+        # An infinite square outgrows the log-variance, even that of a vanishing variance.
+        return (xp.where(square < math.inf, log_variance, 0.0) + square) / 2 + constant_term
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
         mean = constant.weighted_mean(target, weight)
