@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from lossfn.pointwise import PointwiseLoss
+
+# The precision of mpmath is one number for all threads.
+_precision = threading.Lock()
 
 
 def findings(loss: PointwiseLoss, *, points: int = 40) -> list[str]:
@@ -44,7 +48,7 @@ def _comparisons(loss: PointwiseLoss, points: int) -> Iterator[tuple[str, str, f
     got_value = loss.elementwise(shaped, target)
     got_gradient = loss.gradient(shaped, target, reduction="sum").reshape(len(pred), heads)
     got_hessian = loss.hessian(shaped, target, reduction="sum").reshape(len(pred), heads * heads)
-    with mpmath.workdps(400):
+    with _precision, mpmath.workdps(400):
         for index, row in enumerate(pred):
             exact_heads = [mpmath.mpf(float(p)) for p in row]
             exact_target = mpmath.mpf(float(target[index]))
