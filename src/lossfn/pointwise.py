@@ -223,7 +223,8 @@ class PointwiseLoss(Loss):
         batch = batches.prepare(owner, self.heads, pred, target, weight, mask)
         factor = batch.element_weight()
         scale = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
-        return gradient, batch.xp.zeros_like(gradient) + (scale if factor is None else scale * factor)
+        curvature = batch.xp.zeros_like(gradient) + (scale if factor is None else scale * factor)
+        return gradient, batch.xp.astype(curvature, batch.result_dtype)
 
     # ---- statistics -----------------------------------------------------------------------------------------------
 
