@@ -14,38 +14,42 @@ from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
 
 
-def elements(definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> Any:
-    """Return the loss of each element; its gradient and Hessian are the derived ones.
+def evaluate(function: str, definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> tuple[Any, ...]:
+    """Return the results of a generated function; the derivatives of values and gradients are the derived ones.
 
     ``arguments`` are the heads, the target and the parameters.
     """
     count = len(definition.heads)
-    value = _differentiable(definition, ops)
-    return value(tuple(arguments[:count]), tuple(arguments[count:]))
+    inputs = tuple(arguments[:count]), tuple(arguments[count:])
+    value, gradient = _differentiable(definition, ops)
+    match function:
+        case "value":
+            return (value(*inputs),)
+        case "value_and_gradient":
+            return (value(*inputs), *gradient(*inputs))
+        case "hessian":
+            return tuple(_curvature(function, definition, ops)(*inputs))
+    return (*gradient(*inputs), *_curvature(function, definition, ops)(*inputs)[count:])
 
 
 @cache
-def _differentiable(definition: Definition, ops: ArrayNamespace) -> Any:
-    def evaluate(name: str, heads: Any, constants: Any) -> tuple[Any, ...]:
-        results = definition.evaluate(name, ops, *heads, *constants)
-        return results if isinstance(results, tuple) else (results,)
-
+def _differentiable(definition: Definition, ops: ArrayNamespace) -> tuple[Any, Any]:
     @jax.custom_jvp
     def value(heads: Any, constants: Any) -> Any:
-        return evaluate("value", heads, constants)[0]
+        return definition.evaluate("value", ops, *heads, *constants)[0]
 
     @jax.custom_jvp
     def gradient(heads: Any, constants: Any) -> Any:
-        return evaluate("gradient", heads, constants)
+        return definition.evaluate("gradient", ops, *heads, *constants)
 
     def value_jvp(primals: Any, tangents: Any) -> Any:
-        _refuse(tangents[1])
+        _refuse_target(tangents[1])
         slopes = gradient(*primals)
         return value(*primals), sum(_product(slope, move) for slope, move in zip(slopes, tangents[0], strict=True))
 
     def gradient_jvp(primals: Any, tangents: Any) -> Any:
-        _refuse(tangents[1])
-        hessian = evaluate("hessian", *primals)
+        _refuse_target(tangents[1])
+        hessian = _curvature("hessian", definition, ops)(*primals)
         moves = tangents[0]
         count = len(moves)
         change = tuple(
@@ -56,7 +60,25 @@ def _differentiable(definition: Definition, ops: ArrayNamespace) -> Any:
 
     value.defjvp(value_jvp, symbolic_zeros=True)
     gradient.defjvp(gradient_jvp, symbolic_zeros=True)
-    return value
+    return value, gradient
+
+
+@cache
+def _curvature(function: str, definition: Definition, ops: ArrayNamespace) -> Any:
+    """Second derivatives; what JAX would make of their formulas is wrong at kinks, so it is refused."""
+
+    @jax.custom_jvp
+    def curvature(heads: Any, constants: Any) -> Any:
+        return definition.evaluate(function, ops, *heads, *constants)
+
+    def refuse(primals: Any, tangents: Any) -> Any:
+        if not all(map(_is_zero, jax.tree.leaves(tangents, is_leaf=_is_zero))):
+            raise NotImplementedError("losses are differentiated twice; a third derivative is not available")
+        results = curvature(*primals)
+        return results, tuple(map(jax.numpy.zeros_like, results))
+
+    curvature.defjvp(refuse, symbolic_zeros=True)
+    return curvature
 
 
 def _product(slope: Any, move: Any) -> Any:
@@ -67,8 +89,8 @@ def _is_zero(tangent: Any) -> bool:
     return isinstance(tangent, jax.custom_derivatives.SymbolicZero)
 
 
-def _refuse(tangents: Any) -> None:
-    if not all(_is_zero(tangent) for tangent in tangents):
+def _refuse_target(tangents: Any) -> None:
+    if not all(map(_is_zero, tangents)):
         raise ValueError(
             "losses are differentiated by the prediction only; use jax.grad(..., argnums=<the prediction>), "
             "or jax.lax.stop_gradient(target)"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 try:
     import torch
@@ -13,17 +14,30 @@ from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
 
 
-def elements(definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> Any:
-    """Return the loss of each element; its gradient and Hessian are the derived ones.
+def evaluate(function: str, definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> tuple[Any, ...]:
+    """Return the results of a generated function; the derivatives of values and gradients are the derived ones.
 
     ``arguments`` are the heads, the target and the parameters.
     """
     if arguments[len(definition.heads)].requires_grad:
-        raise ValueError(
-            "target requires grad, but losses are differentiated by the prediction only; pass target.detach(), "
-            "or exchange prediction and target if you want the other derivative"
-        )
-    return _Value.apply(definition, ops, *arguments)
+        _refuse_target()
+    inputs = (definition, ops, *arguments)
+    match function:
+        case "value":
+            return (_Value.apply(*inputs),)
+        case "value_and_gradient":
+            return (_Value.apply(*inputs), *_Gradient.apply(*inputs))
+        case "hessian":
+            return (*_Curvature.apply(function, *inputs),)
+    gradient = _Gradient.apply(*inputs)
+    return (*gradient, *_Curvature.apply(function, *inputs)[len(gradient) :])
+
+
+def _refuse_target() -> NoReturn:
+    raise ValueError(
+        "target requires grad, but losses are differentiated by the prediction only; pass target.detach(), "
+        "or exchange prediction and target if you want the other derivative"
+    )
 
 
 class _Derived(torch.autograd.Function):
@@ -35,8 +49,21 @@ class _Derived(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ARG004 (PyTorch's signature)
         ctx.definition, ctx.ops, *arguments = inputs
         ctx.heads = len(ctx.definition.heads)
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*arguments)
         ctx.save_for_forward(*arguments)
+
+    @staticmethod
+    def moves(ctx: Any, tangents: Sequence[Any]) -> Sequence[Any]:
+        """Return the tangents of the heads; the target must not have one."""
+        if tangents[2 + ctx.heads] is not None:
+            _refuse_target()
+        return tangents[2 : 2 + ctx.heads]
+
+    @staticmethod
+    def upstream(ctx: Any, gradients: Sequence[Any]) -> tuple[Any, ...]:
+        """Return what ``backward`` returns: nothing but gradients of the heads."""
+        return (None, None, *gradients, *[None] * (len(ctx.saved_tensors) - ctx.heads))
 
 
 class _Value(_Derived):
@@ -44,18 +71,17 @@ class _Value(_Derived):
 
     @staticmethod
     def forward(definition: Definition, ops: ArrayNamespace, *arguments: Any) -> Any:
-        return definition.evaluate("value", ops, *arguments)
+        return definition.evaluate("value", ops, *arguments)[0]
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> Any:
         gradient = _Gradient.apply(ctx.definition, ctx.ops, *ctx.saved_tensors)
-        constants = len(ctx.saved_tensors) - ctx.heads
-        return (None, None, *(upstream * entry for entry in gradient), *[None] * constants)
+        return _Derived.upstream(ctx, [_sum_of_products([entry], [upstream]) for entry in gradient])
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         gradient = _Gradient.apply(ctx.definition, ctx.ops, *ctx.saved_tensors)
-        return _sum_of_products(gradient, tangents[2 : 2 + ctx.heads])
+        return _sum_of_products(gradient, _Derived.moves(ctx, tangents))
 
 
 class _Gradient(_Derived):
@@ -63,24 +89,41 @@ class _Gradient(_Derived):
 
     @staticmethod
     def forward(definition: Definition, ops: ArrayNamespace, *arguments: Any) -> Any:
-        gradient = definition.evaluate("gradient", ops, *arguments)
-        return gradient if isinstance(gradient, tuple) else (gradient,)
+        return definition.evaluate("gradient", ops, *arguments)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
-        columns = _hessian_columns(ctx)
-        constants = len(ctx.saved_tensors) - ctx.heads
-        return (None, None, *(_sum_of_products(column, upstream) for column in columns), *[None] * constants)
+        return _Derived.upstream(ctx, [_sum_of_products(column, upstream) for column in _hessian_columns(ctx)])
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         # The Hessian is symmetric: its columns are its rows.
-        return tuple(_sum_of_products(row, tangents[2 : 2 + ctx.heads]) for row in _hessian_columns(ctx))
+        moves = _Derived.moves(ctx, tangents)
+        return tuple(_sum_of_products(row, moves) for row in _hessian_columns(ctx))
+
+
+class _Curvature(torch.autograd.Function):
+    """Second derivatives; what autograd would make of their formulas is wrong at kinks, so it is refused."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(function: str, definition: Definition, ops: ArrayNamespace, *arguments: Any) -> Any:
+        return definition.evaluate(function, ops, *arguments)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Any) -> NoReturn:
+        raise NotImplementedError("losses are differentiated twice; a third derivative is not available")
+
+    jvp = backward
 
 
 def _hessian_columns(ctx: Any) -> list[tuple[Any, ...]]:
-    hessian = ctx.definition.evaluate("hessian", ctx.ops, *ctx.saved_tensors)
-    entries = hessian if isinstance(hessian, tuple) else (hessian,)
+    entries = _Curvature.apply("hessian", ctx.definition, ctx.ops, *ctx.saved_tensors)
     return [entries[column :: ctx.heads] for column in range(ctx.heads)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -87,28 +88,34 @@ def prepare(owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: 
     if library == "numpy":
         return _prepare_numpy(owner, heads, pred, target, weight, mask)
     xp = compatible(library)
-    result_dtype = pred.dtype if hasattr(pred, "dtype") else xp.float32
-    compute = _compute_dtype(owner, str(result_dtype).removeprefix("torch."))
-    dtype = getattr(xp, compute)
-    device = pred.device if library == "torch" else None
-    pred = _convert(xp, pred, dtype, device)
-    target = _convert(xp, target, dtype, device)
-    checks.check_shapes(owner, tuple(pred.shape), tuple(target.shape), heads)
-    shape = tuple(target.shape)
+    device = next((array.device for array in (pred, target) if library == "torch" and _library(array.__class__)), None)
+    given = {"pred": pred, "target": target, "weight": weight, "mask": mask}
+    arrays = {name: _as_array(owner, name, value, xp, device) for name, value in given.items() if value is not None}
+    result_dtype = arrays["pred"].dtype
+    dtype = getattr(xp, _compute_dtype(owner, str(result_dtype).removeprefix("torch.")))
+    mask = arrays.pop("mask", None)
+    real = {name: array if array.dtype == dtype else xp.astype(array, dtype) for name, array in arrays.items()}
+    shape = tuple(real["target"].shape)
+    checks.check_shapes(owner, tuple(real["pred"].shape), shape, heads)
     if weight is not None:
-        weight = _convert(xp, weight, dtype, device)
+        weight = real["weight"]
         checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
         if not is_traced(library, weight):
-            checks.check_weights(owner, weight)
+            with eagerly(library):
+                checks.check_weights(owner, weight)
     if mask is not None:
-        mask = mask if hasattr(mask, "dtype") else xp.asarray(mask, device=device)
         _check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
-    return Batch(library, pred, target, weight, mask, shape, dtype, result_dtype, device)
+    return Batch(library, real["pred"], real["target"], weight, mask, shape, dtype, result_dtype, device)
 
 
-def _convert(xp: Any, array: Any, dtype: Any, device: Any) -> Any:
-    converted = array if hasattr(array, "dtype") else xp.asarray(array, device=device)
-    return converted if converted.dtype == dtype else xp.astype(converted, dtype)
+def _as_array(owner: str, name: str, value: Any, xp: Any, device: Any) -> Any:
+    """Convert lists, numbers and data-frame columns to the library of the others; refuse sparse arrays."""
+    if _library(value.__class__) is None:
+        # A copy, because PyTorch warns of the read-only arrays that data frames hand out.
+        return xp.asarray(np.array(as_numpy(owner, name, value)), device=device)
+    if hasattr(value, "todense") or "sparse" in str(getattr(value, "layout", "")):
+        raise TypeError(f"{owner}: {name} is a sparse array; pass its dense form")
+    return value
 
 
 def _prepare_numpy(owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: Any, mask: Any) -> Batch:
@@ -164,8 +171,17 @@ def _check_mask(owner: str, mask: Any, shape: tuple[int, ...], *, is_bool: bool)
     checks.check_row_shape(owner, "mask", tuple(mask.shape), shape)
 
 
+def eagerly(library: str) -> AbstractContextManager[Any]:
+    """Return a context in which checks of known values are not traced, although code around them may be."""
+    if library != "jax":
+        return nullcontext()
+    context: AbstractContextManager[Any] = sys.modules["jax"].ensure_compile_time_eval()
+    return context
+
+
 def is_traced(library: str, *arrays: Any) -> bool:
-    """Whether values cannot be looked at: code is being traced, or the array lies on an accelerator."""
+    """Whether values cannot be looked at: code is being traced, or an array lies on an accelerator."""
+    arrays = tuple(array for array in arrays if array is not None)
     if library == "jax":
         jax = sys.modules["jax"]
         return any(isinstance(array, jax.core.Tracer) or array.device.platform != "cpu" for array in arrays)

@@ -47,8 +47,8 @@ class Function:
     results: list[str]
 
     def source(self, name: str, arguments: list[str], prologue: list[str]) -> str:
-        """Return the ``def`` statement."""
-        body = [*prologue, *self.lines, f"return {', '.join(self.results)}"]
+        """Return the ``def`` statement of a function that returns a tuple."""
+        body = [*prologue, *self.lines, f"return ({', '.join(self.results)},)"]
         return "\n".join([f"def {name}({', '.join(arguments)}):", *(f"    {line}" for line in body), ""])
 
 
@@ -80,9 +80,10 @@ class Definition:
         exec(compile(source, f"<lossfn {self.key}>", "exec"), namespace)
         return {name: namespace[name] for name in self.functions}
 
-    def evaluate(self, name: str, ops: ArrayNamespace, *arguments: Any) -> Any:
+    def evaluate(self, name: str, ops: ArrayNamespace, *arguments: Any) -> tuple[Any, ...]:
         """Call one of the array functions: heads, target, parameters."""
-        return self.array_functions[name](ops, *arguments)
+        results: tuple[Any, ...] = self.array_functions[name](ops, *arguments)
+        return results
 
 
 _definitions: dict[str, Definition] = {}
@@ -94,7 +95,11 @@ def known(recorded: Recorded) -> Definition | None:
         stored = cache.read(f"{recorded.key}.json")
         if stored is None:
             return None
-        _definitions[recorded.key] = _load(stored)
+        try:
+            _definitions[recorded.key] = _load(stored)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # Damaged, as by a full disk: derive it again.
+            return None
     return _definitions[recorded.key]
 
 

@@ -13,7 +13,7 @@ path                    taken by
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 
 from lossfn import checks, reduce
 from lossfn.engine import threads
-from lossfn.engine.batch import Batch, is_traced
+from lossfn.engine.batch import Batch, eagerly, is_traced
 from lossfn.engine.definition import Definition
 from lossfn.engine.kernels import BLOCK, KINDS, Variant, kernel
 from lossfn.fields import Domain
@@ -78,36 +78,34 @@ class Evaluator:
             return self._run_kernel("value", batch, 1.0)
         return reduce.accumulate(batch.library, self.elements(batch))
 
+    # Infinite values and overflow are results, not accidents; kernels do not report them either.
+    @np.errstate(all="ignore")
     def elements(self, batch: Batch) -> Any:
         """Return w·ℓ per element, differentiable where the framework differentiates."""
         if path_of(batch.library, batch.size) != "arrays":
             elements = np.empty(batch.shape, batch.dtype)
             self._run_kernel("elements", batch, 1.0, elements)
             return elements
-        weight = batch.element_weight()
-        arguments = self._array_arguments(batch, weight)
-        if batch.library == "numpy":
-            values = self._call("value", batch, arguments)
-        else:
-            adapter = importlib.import_module(ADAPTERS[batch.library])
-            values = adapter.elements(self.definition, batch.ops, arguments)
-        return values if weight is None else values * weight
+        weight, keep = _weight_and_keep(batch)
+        (values,) = self._call("value", batch, keep)
+        return _weighted(batch, values, weight, keep)
 
+    @np.errstate(all="ignore")
     def value_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
         """Return Σ w·ℓ and the scaled gradient."""
         if path_of(batch.library, batch.size) != "arrays":
             gradient = np.empty(batch.pred.shape, batch.dtype) if out is None else out
             return self._run_kernel("value_and_gradient", batch, scale, gradient), gradient
-        weight = batch.element_weight()
-        arguments = self._array_arguments(batch, weight)
-        value, *gradient = self._call("value_and_gradient", batch, arguments)
-        total = reduce.accumulate(batch.library, value if weight is None else value * weight)
-        gradient = self._assemble(batch, gradient, weight, scale, 1)
+        weight, keep = _weight_and_keep(batch)
+        value, *parts = self._call("value_and_gradient", batch, keep)
+        total = reduce.accumulate(batch.library, _weighted(batch, value, weight, keep))
+        gradient = self._assemble(batch, parts, scale if weight is None else weight * scale, keep, 1)
         if out is not None:
             out[...] = gradient
             gradient = out
         return total, gradient
 
+    @np.errstate(all="ignore")
     def derivatives(self, kind: str, batch: Batch, scale: Any) -> tuple[Any, ...]:
         """Return the scaled arrays of a kind of kernel without values: gradient, Hessian or curvature."""
         outputs = KINDS[kind][1]
@@ -118,20 +116,19 @@ class Evaluator:
             arrays = [np.empty(batch.shape + tail, batch.dtype) for tail in tails]
             self._run_kernel(kind, batch, scale, *arrays)
             return tuple(arrays)
-        weight = batch.element_weight()
-        parts = self._call(KINDS[kind][0], batch, self._array_arguments(batch, weight))
-        parts = list(parts) if isinstance(parts, tuple) else [parts]
+        weight, keep = _weight_and_keep(batch)
+        parts = self._call(KINDS[kind][0], batch, keep)
         results = []
         for count in axes:
             taken, parts = parts[: heads**count], parts[heads**count :]
-            results.append(self._assemble(batch, taken, weight, scale, count))
+            results.append(self._assemble(batch, taken, scale if weight is None else weight * scale, keep, count))
         return tuple(results)
 
     def check_values(self, batch: Batch, keep: Any = None) -> None:
         """Refuse the first target or prediction outside its domain, where ``keep`` is not false."""
         heads = self._heads(batch.pred)
         arguments = [*heads, batch.target, *map(batch.ops.number, self.parameters)]
-        inside = self.definition.evaluate("valid_target", batch.ops, *arguments)
+        (inside,) = self.definition.evaluate("valid_target", batch.ops, *arguments)
         if keep is not None:
             inside = inside | ~keep
         if not bool(inside.all()):
@@ -149,27 +146,25 @@ class Evaluator:
         count = len(self.definition.heads)
         return [pred] if count == 1 else [pred[..., position] for position in range(count)]
 
-    def _array_arguments(self, batch: Batch, weight: Any) -> list[Any]:
-        keep = None if weight is None else batch.xp.broadcast_to(weight != 0, batch.shape)
-        if not is_traced(batch.library, batch.pred, batch.target):
-            self.check_values(batch, keep)
+    def _call(self, function: str, batch: Batch, keep: Any) -> tuple[Any, ...]:
+        with eagerly(batch.library):
+            if not is_traced(batch.library, batch.pred, batch.target, batch.weight, batch.mask):
+                self.check_values(batch, _weight_and_keep(batch)[1])
         heads, target = self._heads(batch.pred), batch.target
+        number = batch.ops.number
         if keep is not None:
             # Harmless stand-ins, so that nothing in a dropped row can reach a value or a gradient.
-            number = batch.ops.number
             heads = [batch.xp.where(keep, head, number(self.prediction.example)) for head in heads]
             target = batch.xp.where(keep, target, number(self.target.example))
-        return [*heads, target, *map(batch.ops.number, self.parameters)]
-
-    def _call(self, function: str, batch: Batch, arguments: list[Any]) -> Any:
+        arguments = [*heads, target, *map(number, self.parameters)]
         if batch.library != "numpy":
-            return self.definition.evaluate(function, batch.ops, *arguments)
-        with np.errstate(all="ignore"):
-            return self.definition.evaluate(function, batch.ops, *arguments)
+            adapter = importlib.import_module(ADAPTERS[batch.library])
+            results: tuple[Any, ...] = adapter.evaluate(function, self.definition, batch.ops, arguments)
+            return results
+        return self.definition.evaluate(function, batch.ops, *arguments)
 
-    def _assemble(self, batch: Batch, parts: list[Any], weight: Any, scale: Any, axes: int) -> Any:
-        factor = scale if weight is None else weight * scale
-        parts = [batch.xp.astype(part * factor, batch.dtype) for part in parts]
+    def _assemble(self, batch: Batch, parts: Sequence[Any], factor: Any, keep: Any, axes: int) -> Any:
+        parts = [batch.xp.astype(_weighted(batch, part, factor, keep), batch.dtype) for part in parts]
         if len(parts) == 1:
             return parts[0]
         heads = len(self.definition.heads)
@@ -197,9 +192,21 @@ class Evaluator:
         else:
             invalid = loop(0, blocks, *arrays, sums, *constants)
         if invalid:
-            weight = batch.element_weight()
-            self.check_values(batch, None if weight is None else np.broadcast_to(weight != 0, batch.shape))
+            self.check_values(batch, _weight_and_keep(batch)[1])
         return float(sums[0]) if blocks == 1 else float(sums.sum())
+
+
+def _weight_and_keep(batch: Batch) -> tuple[Any, Any]:
+    """Return the weight of the elements and where it is not zero, or twice ``None``."""
+    weight = batch.element_weight()
+    return weight, None if weight is None else batch.xp.broadcast_to(weight != 0, batch.shape)
+
+
+def _weighted(batch: Batch, values: Any, factor: Any, keep: Any) -> Any:
+    if keep is None:
+        return values if factor is None else values * factor
+    # Even where the stand-in for a dropped row has an infinite loss.
+    return batch.xp.where(keep, values * factor, batch.ops.number(0.0))
 
 
 def _flat(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

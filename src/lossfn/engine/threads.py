@@ -40,7 +40,7 @@ if hasattr(os, "register_at_fork"):
 
 def run(task: Callable[[int, int], int], count: int) -> int:
     """Share ``task(first, last)`` over 0..count among threads, this one included; return the sum of the results."""
-    shares = min(limit(), count)
+    shares = max(1, min(limit(), count))
     bounds = [count * share // shares for share in range(shares + 1)]
     others = [_pool().submit(task, bounds[share], bounds[share + 1]) for share in range(1, shares)]
     total = task(bounds[0], bounds[1])
