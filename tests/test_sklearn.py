@@ -111,11 +111,9 @@ def expected_failures(model: Any) -> dict[str, str]:
     [
         LinearRegressor(),
         LinearRegressor(AbsoluteError()),
-        LinearRegressor(Pinball(tau=0.9), l2=0.01),
         LinearRegressor(Poisson()),
         LinearRegressor(GaussianNLL(), l2=1.0, max_iter=50),
         LinearClassifier(),
-        LinearClassifier(BinaryFocal()),
         LinearClassifier(Hinge(), l2=0.01),
     ],
     expected_failed_checks=expected_failures,

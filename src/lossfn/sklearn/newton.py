@@ -13,6 +13,8 @@ from .objective import Array, Objective, Point
 NEWTON_LIMIT = 1000
 EPSILON = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
+# An objective below this share of its first value counts as zero: the data are fitted exactly.
+SMALLEST_SHARE = 1e-6
 
 NOT_CONVERGED = "the solver stopped after {steps} steps before it reached tol: increase max_iter, or raise tol"
 NO_PROGRESS = (
@@ -53,86 +55,104 @@ def _newton(objective: Objective, start: Array, tolerance: float, max_steps: int
     """Newton's method in a trust region: each step minimises the quadratic model within a radius.
 
     A line search would need a Hessian made positive first; the trust region takes negative curvature (focal loss) and
-    zero curvature (Huber with every residual in the tails) as they come. With the Hessian decomposed into eigenvectors
-    the step for any radius costs next to nothing.
+    zero curvature (Huber with every residual in the tails) as they come.
     """
     point = objective.at(start)
-    first_value, first_rounding = point.value, point.gradient_rounding
-    if not np.isfinite(first_value):
-        return Solution(start, first_value, 0, AT_INFINITY)
-    # Heads differ in units (a mean and a log-variance): curvature at the start puts them on one scale.
-    curvature = np.abs(np.einsum("nhh->h", point.row_hessian))
-    unit = np.where(curvature > 0.0, 1.0 / np.sqrt(np.where(curvature > 0.0, curvature, 1.0)), 1.0)
-    units = np.repeat(unit, start.shape[1])
+    first = point
     radius = np.inf
-    for step in range(1, max_steps + 1):
-        worthwhile = tolerance * max(abs(point.value), 1e-6 * abs(first_value))
-        eigenvalues, vectors = np.linalg.eigh(units[:, None] * objective.hessian(point) * units)
-        slopes = vectors.T @ (units * point.gradient.ravel())
-        # Along a null direction of the features both curvature and slope are rounding errors: stay put.
-        rounding = max(first_rounding, point.gradient_rounding) * unit.max()
-        is_flat = np.abs(eigenvalues) <= EPSILON * len(slopes) * np.abs(eigenvalues).max()
-        absent = is_flat & (np.abs(slopes) <= rounding)
-        eigenvalues[absent], slopes[absent] = 1.0, 0.0
+    for steps in range(1, max_steps + 1):
+        worthwhile = tolerance * max(abs(point.value), SMALLEST_SHARE * abs(first.value))
+        model = _QuadraticModel(objective, point, first)
         while True:
-            coordinates, is_newton = _step_within(eigenvalues, slopes, radius, point.value)
-            predicted = -float(slopes @ coordinates + 0.5 * eigenvalues @ coordinates**2)
-            move = (units * (vectors @ coordinates)).reshape(start.shape)
+            step, is_unrestricted = model.minimum_within(radius)
+            predicted = model.decrease(step)
+            move = model.move(step)
             trial = objective.at(point.parameters + move)
-            converged = is_newton and predicted <= worthwhile
-            # At convergence the decrease drowns in rounding, while the step still improves the parameters.
             gained = point.value - trial.value
-            accepted = gained >= 0.1 * predicted or (converged and gained >= -worthwhile)
-            if accepted or converged:
+            converged = is_unrestricted and predicted <= worthwhile
+            if converged:
+                # The decrease drowns in rounding now, while the step still improves the parameters.
+                best = trial if gained >= -worthwhile else point
+                recedes = _recedes(objective, point, move, best.parameters - start, predicted)
+                return Solution(best.parameters, best.value, steps, AT_INFINITY if recedes else "")
+            if gained >= 0.1 * predicted:
                 break
             if not predicted > EPSILON * abs(point.value):
-                return Solution(point.parameters, point.value, step, NO_PROGRESS)
-            # Where the slope along the step would vanish if it changed linearly between its ends.
-            slope, end_slope = (
-                float(point.gradient.ravel() @ move.ravel()),
-                float(trial.gradient.ravel() @ move.ravel()),
-            )
-            fraction = slope / (slope - end_slope) if end_slope > 0.0 else 0.25
-            radius = float(np.clip(fraction, 1 / 64, 0.5) * np.linalg.norm(coordinates))
-        if converged:
-            recedes = _recedes(objective, point, move, trial.parameters - start, predicted)
-            best = trial if accepted else point
-            return Solution(best.parameters, best.value, step, AT_INFINITY if recedes else "")
+                return Solution(point.parameters, point.value, steps, NO_PROGRESS)
+            radius = _shorter(point, trial, move) * float(np.linalg.norm(step))
         if gained >= 0.75 * predicted:
-            radius = max(radius, 4 * float(np.linalg.norm(coordinates)))
+            radius = max(radius, 4 * float(np.linalg.norm(step)))
         point = trial
     return Solution(point.parameters, point.value, max_steps, NOT_CONVERGED.format(steps=max_steps))
 
 
-def _step_within(eigenvalues: Array, slopes: Array, radius: float, value: float) -> tuple[Array, bool]:
-    """Minimise the quadratic model within the radius; also tell whether that is the unrestricted Newton step."""
-    lowest = float(eigenvalues.min())
-    if lowest > EPSILON * float(np.abs(eigenvalues).max()):
-        newton = -slopes / eigenvalues
-        if np.linalg.norm(newton) <= radius:
-            return newton, True
-    steepest = float(np.linalg.norm(slopes))
-    if steepest == 0.0:
-        return np.zeros_like(slopes), True
-    if np.isinf(radius):
-        # No curvature tells how far to go: as far as the slope would take to bring the objective to zero.
-        radius = max(abs(value), EPSILON) / steepest
+def _shorter(point: Point, trial: Point, move: Array) -> float:
+    """Return the share of a move that went too far at which the slope along it may vanish, by interpolation."""
+    slope = float((point.gradient * move).sum())
+    end_slope = float((trial.gradient * move).sum())
+    return float(np.clip(slope / (slope - end_slope), 1 / 64, 1 / 2)) if end_slope > 0.0 else 1 / 4
 
-    # The step is -slopes / (eigenvalues + shift), and its length decreases with the shift. The reciprocal of the
-    # length is almost linear in the shift, which root finders like.
-    floor = EPSILON * (float(np.abs(eigenvalues).max()) + steepest / radius)
 
-    def step(shift: float) -> Array:
-        return -slopes / np.maximum(eigenvalues + shift, floor)
+class _QuadraticModel:
+    """The quadratic model of an objective around a point, in the coordinates of the Hessian's eigenvectors.
 
-    def excess(shift: float) -> float:
-        return float(1.0 / np.linalg.norm(step(shift)) - 1.0 / radius)
+    There the minimum within any radius costs next to nothing.
+    """
 
-    smallest = max(0.0, -lowest)
-    largest = smallest + steepest / radius
-    if excess(smallest) < 0.0 < excess(largest):
-        largest = brentq(excess, smallest, largest, xtol=TINY, rtol=1e-6)
-    return step(largest), False
+    def __init__(self, objective: Objective, point: Point, first: Point) -> None:
+        # Heads differ in units (a mean and a log-variance): the curvature at the first point puts them on one scale.
+        curvature = np.abs(np.einsum("nhh->h", first.row_hessian))
+        unit = 1.0 / np.sqrt(np.where(curvature > 0.0, curvature, 1.0))
+        self.units = np.repeat(unit, point.parameters.shape[1])
+        self.shape = point.parameters.shape
+        scaled = self.units[:, None] * objective.hessian(point) * self.units
+        self.eigenvalues, self.vectors = np.linalg.eigh(scaled)
+        self.slopes = self.vectors.T @ (self.units * point.gradient.ravel())
+        self.largest = float(np.abs(self.eigenvalues).max())
+        # Along a null direction of the features both curvature and slope are rounding errors: stay put.
+        rounding = max(first.gradient_rounding, point.gradient_rounding) * float(unit.max())
+        is_flat = np.abs(self.eigenvalues) <= EPSILON * len(self.slopes) * self.largest
+        absent = is_flat & (np.abs(self.slopes) <= rounding)
+        self.eigenvalues[absent], self.slopes[absent] = self.largest, 0.0
+        self.steepest = float(np.linalg.norm(self.slopes))
+        # Without curvature to tell how far to go: as far as the slope would need to bring the objective to zero.
+        self.reach = max(abs(point.value), EPSILON) / self.steepest if self.steepest > 0.0 else 0.0
+
+    def move(self, step: Array) -> Array:
+        """Return the change of the parameters that a step means."""
+        change: Array = (self.units * (self.vectors @ step)).reshape(self.shape)
+        return change
+
+    def decrease(self, step: Array) -> float:
+        """Return by how much the model decreases."""
+        return -float(self.slopes @ step + 0.5 * self.eigenvalues @ step**2)
+
+    def minimum_within(self, radius: float) -> tuple[Array, bool]:
+        """Return the step to the minimum within the radius, and whether that is the unrestricted Newton step."""
+        if self.steepest == 0.0:
+            return np.zeros_like(self.slopes), True
+        lowest = float(self.eigenvalues.min())
+        if lowest > EPSILON * self.largest:
+            newton = -self.slopes / self.eigenvalues
+            if np.linalg.norm(newton) <= radius:
+                return newton, True
+        if np.isinf(radius):
+            radius = self.reach
+        floor = EPSILON * (self.largest + self.steepest / radius)
+
+        # The step is -slopes / (eigenvalues + shift), and its length decreases with the shift. The reciprocal of the
+        # length is almost linear in the shift, which root finders like.
+        def shifted(shift: float) -> Array:
+            return -self.slopes / np.maximum(self.eigenvalues + shift, floor)
+
+        def excess(shift: float) -> float:
+            return float(1.0 / np.linalg.norm(shifted(shift)) - 1.0 / radius)
+
+        smallest = max(0.0, -lowest)
+        shift = smallest + self.steepest / radius
+        if excess(smallest) < 0.0 < excess(shift):
+            shift = brentq(excess, smallest, shift, xtol=TINY, rtol=1e-6)
+        return shifted(shift), False
 
 
 def _recedes(objective: Objective, point: Point, move: Array, displacement: Array, predicted: float) -> bool:
@@ -168,7 +188,9 @@ def _lbfgs(objective: Objective, start: Array, tolerance: float, max_steps: int)
         value_and_gradient, start.ravel(), jac=True, method="L-BFGS-B", options=options
     )
     last = objective.at(result.x.reshape(start.shape))
-    complaint = "" if result.success else NOT_CONVERGED.format(steps=result.nit)
+    complaint = ""
+    if not result.success:
+        complaint = NO_PROGRESS if result.nit < max_steps else NOT_CONVERGED.format(steps=result.nit)
     if _recedes(objective, last, last.parameters - start, last.parameters - start, 0.0):
         complaint = AT_INFINITY
     return Solution(last.parameters, last.value, int(result.nit), complaint)

@@ -23,7 +23,7 @@ import numpy as np
 
 from lossfn.pointwise import PointwiseLoss
 
-from .newton import EPSILON, NOT_CONVERGED, TINY, Solution, minimize_smooth
+from .newton import EPSILON, NOT_CONVERGED, SMALLEST_SHARE, TINY, Solution, minimize_smooth
 from .objective import Array, Coordinates, LossTerm, Objective
 
 # After a round that took few steps, the width shrinks by this factor. Narrow envelopes are curved in few rows only,
@@ -153,7 +153,7 @@ def minimize_convex(
         value = float(share @ values) + exact.penalty_of(inner.parameters)
         gap = float(share @ (values - bounds))
         best = Solution(inner.parameters, value, steps)
-        relative_gap = gap / max(abs(value), 1e-6 * abs(point.value), TINY)
+        relative_gap = gap / max(abs(value), SMALLEST_SHARE * abs(point.value), TINY)
         if relative_gap <= tolerance and accuracy <= tolerance:
             return best
         accuracy = max(SHARPENING * min(accuracy, relative_gap), EPSILON)

@@ -1,0 +1,127 @@
+"""What both estimators share: parameters, their checks, and fitting."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from lossfn.pointwise import PointwiseLoss
+
+from .newton import AT_INFINITY, Solution, minimize_smooth, minimize_uncertified
+from .objective import Array, Coordinates, LossTerm, Objective
+from .proximal import minimize_convex
+
+
+class LinearModel(BaseEstimator):  # type: ignore[misc]
+    """What both estimators share: parameters, fitting and scores."""
+
+    _task: str
+    _instead: str
+
+    coef_: Array
+    intercept_: Array | float
+    n_iter_: int
+    objective_: float
+
+    def __init__(
+        self,
+        loss: PointwiseLoss,
+        *,
+        l2: float = 0.0,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+    ) -> None:
+        self.loss = loss
+        self.l2 = l2
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters; with ``deep``, those of the loss too, as ``loss__<name>``."""
+        params: dict[str, Any] = super().get_params(deep=deep)
+        if deep and isinstance(self.loss, PointwiseLoss):
+            params |= {f"loss__{field.name}": getattr(self.loss, field.name) for field in dataclasses.fields(self.loss)}
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters. A loss is immutable: ``loss__delta=2`` replaces it by one with another delta."""
+        of_loss = {name.removeprefix("loss__"): params.pop(name) for name in list(params) if name.startswith("loss__")}
+        super().set_params(**params)
+        if not of_loss:
+            return self
+        self._check_is_loss()
+        valid = [field.name for field in dataclasses.fields(self.loss)]
+        for name in of_loss:
+            if name not in valid:
+                raise ValueError(f"Invalid parameter {name!r} for loss {self.loss!r}. Valid parameters are: {valid}.")
+        self.loss = dataclasses.replace(self.loss, **of_loss)
+        return self
+
+    def _check_is_loss(self) -> None:
+        if isinstance(self.loss, PointwiseLoss):
+            return
+        cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(self.loss, str) else ""
+        raise TypeError(
+            f"{type(self).__name__}: loss must be a pointwise loss such as Huber(delta=1.0); got {self.loss!r}{cure}"
+        )
+
+    def _check_params(self) -> None:
+        self._check_is_loss()
+        name, loss = type(self).__name__, self.loss
+        if loss.task != self._task:
+            raise ValueError(f"{name} cannot train {loss!r}, a loss for {loss.task} targets: use {self._instead}")
+        if not (-1e300 in loss.prediction and 1e300 in loss.prediction):
+            cure = "; use inputs='logits'" if hasattr(loss, "inputs") else ""
+            raise ValueError(
+                f"{name}: scores of a linear model can be any number, but {loss!r} takes {loss.prediction.name}{cure}"
+            )
+        for parameter, kind, minimum in (("l2", Real, 0), ("tol", Real, 0), ("max_iter", Integral, 1)):
+            value = getattr(self, parameter)
+            if not isinstance(value, kind) or isinstance(value, bool) or not minimum <= float(value) < math.inf:
+                expected = "an integer" if kind is Integral else "a finite number"
+                raise ValueError(f"{name}: {parameter} must be {expected} >= {minimum}; got {value!r}")
+
+    def _minimize(self, features: Array, target: Array, weight: Array) -> tuple[Array, Array]:
+        """Fit to valid data and return coefficients (H, p) and intercepts (H,)."""
+        loss = self.loss
+        # This call also checks every target of positive weight.
+        constant = np.atleast_1d(loss.optimal_constant(target, weight=weight))
+        kept = weight > 0
+        if not kept.all():
+            features, target, weight = features[kept], target[kept], weight[kept]
+        term = LossTerm(loss, target, weight)
+        coordinates = Coordinates.of(features, weight, float(self.l2), self.fit_intercept)
+        start = coordinates.start(constant)
+        objective = Objective(coordinates, term)
+        if not np.isfinite(start).all():
+            # The best constant is infinite already, for example the log-rate of counts that are all zero.
+            solution = Solution(start, term.value(np.tile(constant, (len(target), 1))), 1, AT_INFINITY)
+        elif loss.smoothness >= 1:
+            solution = minimize_smooth(objective, start, self.tol, self.max_iter)
+        elif loss.convex and len(loss.heads) == 1:
+            solution = minimize_convex(coordinates, term, start, self.tol, self.max_iter)
+        else:
+            solution = minimize_uncertified(objective, start, self.tol, self.max_iter)
+        if solution.complaint:
+            warnings.warn(
+                f"{type(self).__name__} with {loss!r}: {solution.complaint}", ConvergenceWarning, stacklevel=3
+            )
+        self.n_iter_ = solution.steps
+        self.objective_ = solution.value
+        return coordinates.to_features(solution.parameters)
+
+    def _scores(self, features: Any) -> Array:
+        check_is_fitted(self)
+        features = validate_data(self, features, dtype=np.float64, reset=False)
+        scores: Array = features @ self.coef_.T + self.intercept_
+        return scores
