@@ -147,7 +147,7 @@ def claims(losses, draw, studies, scores, rows=60):
     for seed in range(studies):
         features, y = draw(np.random.default_rng(seed), rows)
         data = read_data(features, y, task=None, weight=None, groups=None, folds=5, target_name=None)
-        fits = cross_validate(data, candidates, folds=5, repeats=2, l2=1e-2, seed=seed, progress=None)
+        fits = cross_validate(data, candidates, folds=5, repeats=1, l2=1e-2, seed=seed, progress=None)
         for score in scores_for(data.task):
             if score.info.key in scores:
                 results = {key: summarise([score(fit.held_out) for fit in of], 0.25) for key, of in fits.items()}
@@ -165,7 +165,7 @@ def test_losses_that_mirror_each_other_are_seldom_told_apart():
         return features, features @ [1.0, 0.5] + rng.standard_t(4, size=rows)
 
     losses = [lossfn.Expectile(tau=0.4), lossfn.Expectile(tau=0.6)]
-    assert claims(losses, symmetric, studies=60, scores=["rmse", "mae"]) <= 0.10
+    assert claims(losses, symmetric, studies=40, scores=["rmse", "mae"]) <= 0.10
 
 
 def test_class_weights_that_mirror_each_other_are_seldom_told_apart():
@@ -186,12 +186,20 @@ def noisy_line(seed, rows, features, noise):
 
 
 def test_laplace_noise_makes_the_absolute_loss_better_for_the_median():
-    result = compare(*noisy_line(1, 300, 60, "laplace"), losses=["absolute_error"], l2=1e-3)
+    # With Laplace noise the squared error needs twice the rows for the same coefficients. Even for a hundred of them
+    # that is no more than 2 % of the MAE, which takes some rows to prove.
+    result = compare(*noisy_line(2, 3000, 100, "laplace"), losses=["absolute_error"], l2=1e-3, repeats=2)
     assert result.verdict("AbsoluteError", "mae").verdict == "better"
     median = next(item for item in result.recommendations if item.functional == "median")
     assert (median.loss, median.changes_default) == ("AbsoluteError", True)
     assert "For the median, train with AbsoluteError: its MAE" in median.sentence
     assert "for the median, AbsoluteError" in result.recommendation
+
+
+def test_skewed_noise_makes_the_absolute_loss_better_for_the_median():
+    result = compare(*noisy_line(3, 1500, 2, "exponential"), losses=["absolute_error"], l2=1e-3)
+    assert result.verdict("AbsoluteError", "mae").verdict == "better"
+    assert result.verdict("AbsoluteError", "rmse").verdict == "worse"  # the mean is another number
 
 
 def test_gaussian_noise_leaves_the_squared_error_the_default():

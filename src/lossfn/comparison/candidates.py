@@ -136,7 +136,9 @@ def _candidate(loss: Any, estimated: Sequence[str] = ()) -> Candidate:
 def functional_of(loss: Any) -> str:
     """Return what a loss elicits, with the level where it has one: ``"quantile 0.9"``."""
     tau = getattr(loss, "tau", None)
-    elicits = str(loss.elicits)
+    # A loss that does not say: its minimiser is an M-location by definition, or else the probability it implies.
+    unsaid = "M-location" if loss.task == "regression" else "probability" if loss.gives_probability else "class"
+    elicits = str(loss.elicits or unsaid)
     if tau is None or elicits not in ("quantile", "expectile"):
         return elicits
     if tau == 0.5:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+import lossfn
+
 from .candidates import Candidate, choose_candidates
 from .curves import curves_of
 from .data import Dataset, read_data
@@ -212,7 +214,10 @@ def _loss_result(
     data: Dataset,
     evidence: Evidence,
 ) -> LossResult:
-    parameters = {name: float(np.median([getattr(fit.loss, name) for fit in fits])) for name in candidate.estimated}
+    # Estimates to six digits: more would only make them hard to read.
+    parameters = {
+        name: float(f"{np.median([getattr(fit.loss, name) for fit in fits]):.6g}") for name in candidate.estimated
+    }
     loss = dataclasses.replace(candidate.loss, **parameters) if parameters else candidate.loss
     share, rows, curve = gradient
     return LossResult(
@@ -247,5 +252,6 @@ def _notes_on_fits(fits: Mapping[str, Sequence[FoldFit]], l2: float | None) -> l
 
 
 def _versions() -> dict[str, str]:
-    packages = ("lossfn", "numpy", "scipy", "scikit-learn", "pandas")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    packages = ("numpy", "scipy", "scikit-learn", "pandas")
+    installed = {name: metadata.version(name) for name in packages}
+    return {"lossfn": lossfn.__version__, "python": platform.python_version(), **installed}
