@@ -78,15 +78,16 @@ class BinaryCrossEntropy(PointwiseLoss):
             object.__setattr__(self, "head_symbols", ("p" if self.inputs == "probabilities" else r"\ell",))
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        label = target * (1 - self.label_smoothing) + self.label_smoothing / 2
-        # One term for each label: softplus(z) - t z would be 0 for every z > 33.
+        # One term for each label: softplus(z) - t z would be 0 for every z > 33. Both labels are smoothed: the
+        # difference of 1 and a smoothed label would lose digits.
+        one, zero = (share * (1 - self.label_smoothing) + self.label_smoothing / 2 for share in (target, 1 - target))
         match self.inputs:
             case "logits":
-                return self.pos_weight * xp.xmul(label, xp.softplus(-pred)) + xp.xmul(1 - label, xp.softplus(pred))
+                return self.pos_weight * xp.xmul(one, xp.softplus(-pred)) + xp.xmul(zero, xp.softplus(pred))
             case "log_probabilities":
-                return -self.pos_weight * xp.xmul(label, pred) - xp.xmul(1 - label, xp.log1mexp(pred))
+                return -self.pos_weight * xp.xmul(one, pred) - xp.xmul(zero, xp.log1mexp(pred))
             case _:
-                return -self.pos_weight * xp.xlogy(label, pred) - xp.xlog1py(1 - label, -pred)
+                return -self.pos_weight * xp.xlogy(one, pred) - xp.xlog1py(zero, -pred)
 
     @property
     def value_lipschitz(self) -> float | None:
