@@ -92,7 +92,7 @@ def test_a_fold_with_one_class_is_refused(monkeypatch):
 # ---- what may leak -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("losses", [LOSSES, ["Poisson"]])
+@pytest.mark.parametrize("losses", [["Huber"], ["Poisson"]])
 def test_held_out_targets_have_no_influence(losses):
     X, y = regression_data()
     y = y - y.min()
@@ -110,12 +110,12 @@ def test_held_out_targets_have_no_influence(losses):
 
 def test_a_held_out_row_changes_nothing_but_its_own_prediction():
     X, y = regression_data()
-    before = run(X, y)
+    before = run(X, y, l2=0.01)
     row = before["SquaredError"][0].split.test[0]
     changed = X.copy()
     changed.loc[row, "a"] = 1e6
     changed.loc[row, "c"] = "never seen"
-    after = run(changed, y)
+    after = run(changed, y, l2=0.01)
     for key in before:
         others = before[key][0].held_out.prediction[1:], after[key][0].held_out.prediction[1:]
         assert np.array_equal(*others)
@@ -124,14 +124,14 @@ def test_a_held_out_row_changes_nothing_but_its_own_prediction():
 # ---- weights and units ---------------------------------------------------------------------------------------------
 
 
-def test_weight_two_equals_a_row_twice():
+@pytest.mark.parametrize(("losses", "l2"), [(["Huber"], None), (["Pinball(tau=0.9)"], 0.01)])
+def test_weight_two_equals_a_row_twice(losses, l2):
     X, y = regression_data(rows=60)
     weight = np.random.default_rng(3).integers(1, 4, 60)
-    losses = ["Huber", "Pinball(tau=0.9)"]
     # As groups, the copies of a row stay together, and the splits of the groups are those of the rows.
     rows = np.repeat(np.arange(60), weight)
-    weighted = compare(X, y, losses=losses, weight=weight, groups=np.arange(60), repeats=1)
-    repeated = compare(X.iloc[rows], y.iloc[rows], losses=losses, groups=rows, repeats=1)
+    weighted = compare(X, y, losses=losses, l2=l2, weight=weight, groups=np.arange(60), repeats=1)
+    repeated = compare(X.iloc[rows], y.iloc[rows], losses=losses, l2=l2, groups=rows, repeats=1)
     for ours, theirs in zip(weighted.losses, repeated.losses, strict=True):
         assert ours.l2_values == theirs.l2_values
         assert ours.parameters == pytest.approx(theirs.parameters, rel=1e-3)
@@ -274,7 +274,7 @@ def test_no_repeat_is_refused():
 
 def test_same_seed_same_numbers():
     X, y = regression_data()
-    first, again, other = (compare(X, y, losses=["Huber"], repeats=2, seed=seed) for seed in (7, 7, 8))
+    first, again, other = (compare(X, y, losses=["Huber"], repeats=1, seed=seed) for seed in (7, 7, 8))
     assert first.to_json() == again.to_json()
     assert first.table.to_numpy().tolist() != other.table.to_numpy().tolist()
 
