@@ -147,7 +147,8 @@ def _fit_fold(
     loss = in_units(wanted, scale.scale)
     scaled = scale.apply(data.target)
     if l2 is None:
-        strengths = [strength * penalty_unit(loss, scaled[part.train], weight) for strength in L2_GRID]
+        unit = penalty_unit(loss, scaled[part.train], weight)
+        strengths = [strength * unit for strength in L2_GRID]
         if split.repeat == 0:
             places.append(_choose_l2(candidate, loss, strengths, scaled, data.weight, inner))
         l2 = strengths[places[-1] if split.repeat == 0 else median_low(places)]
