@@ -379,6 +379,16 @@ def test_weight_two_is_a_repeated_row_and_weight_zero_a_deleted_one(loss: Pointw
     np.testing.assert_allclose(scaled.coef_, weighted.coef_, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("loss", [SquaredError(), AbsoluteError()], ids=repr)
+def test_a_feature_that_varies_only_where_weights_are_zero_is_constant(loss: PointwiseLoss) -> None:
+    features, target, _ = draw(60, 2)
+    weight = np.resize([1.0, 1.0, 0.0], 60)
+    features[weight > 0, 1] = 0.1
+    model = LinearRegressor(loss).fit(features, target, weight)
+    kept = LinearRegressor(loss).fit(features[weight > 0, :1], target[weight > 0])
+    np.testing.assert_allclose(model.coef_, [kept.coef_[0], 0.0], rtol=1e-9, atol=1e-12)
+
+
 def test_rows_of_weight_zero_may_hold_forbidden_targets() -> None:
     features, target, _ = draw(30, 2)
     counts = np.abs(target)
@@ -462,6 +472,15 @@ def test_a_gaussian_likelihood_finds_mean_and_spread() -> None:
     np.testing.assert_array_equal(model.predict(features), heads["mean"])
     np.testing.assert_allclose(model.coef_, [[3e4], [1.0]], rtol=0.1)
     np.testing.assert_allclose(model.intercept_, [2e4, 2 * np.log(1e4)], rtol=0.02)
+
+
+@pytest.mark.parametrize("unit", [1e-10, 1e10])
+def test_units_of_the_target_do_not_matter_to_a_likelihood(unit: float) -> None:
+    # The mean is measured in the target's units, the log-variance has none.
+    features, target, _ = draw(200, 2)
+    plain = LinearRegressor(GaussianNLL()).fit(features, target)
+    scaled = LinearRegressor(GaussianNLL()).fit(features, target * unit)
+    np.testing.assert_allclose(scaled.coef_, plain.coef_ * [[unit], [1.0]], rtol=1e-5)
 
 
 # ---- hard data ----------------------------------------------------------------------------------------------------
