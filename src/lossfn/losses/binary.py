@@ -17,6 +17,9 @@ INPUT_DOMAINS = {
     "probabilities": fields.PROBABILITY,
 }
 
+# Powers that are products.
+WHOLE_GAMMAS = (0.0, 1.0, 2.0, 3.0)
+
 
 class BinaryCrossEntropy(PointwiseLoss):
     """Negative log-likelihood of a label 0 or 1 (or of a probability of 1); elicits the probability of class 1.
@@ -146,7 +149,7 @@ class BinaryFocal(PointwiseLoss):
     """
 
     gamma: float = nonnegative(
-        default=2.0, symbol=r"\gamma", doc="how fast easy rows lose weight", structural=(0.0, 1.0, 2.0, 3.0)
+        default=2.0, symbol=r"\gamma", doc="how fast easy rows lose weight", structural=WHOLE_GAMMAS
     )
     alpha: float | None = open_fraction(default=None, symbol=r"\alpha", doc="weight of class 1", optional=True)
 
@@ -162,7 +165,12 @@ class BinaryFocal(PointwiseLoss):
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         margin = (2 * target - 1) * pred
-        loss = xp.xmul(xp.power(xp.sigmoid(-margin), self.gamma), xp.softplus(-margin))
+        if isinstance(self.gamma, float) and self.gamma in WHOLE_GAMMAS:
+            focus = xp.power(xp.sigmoid(-margin), self.gamma)
+        else:
+            # The same power, without powers gamma - 1 of a vanishing sigmoid in its derivatives.
+            focus = xp.exp(self.gamma * xp.log_sigmoid(-margin))
+        loss = xp.xmul(focus, xp.softplus(-margin))
         if self.alpha is None:
             return loss
         return xp.where(target > 0, self.alpha, 1 - self.alpha) * loss
