@@ -32,7 +32,9 @@ class Total:
     sum: Any
     weight: Any
 
-    def __add__(self, other: Total) -> Total:
+    def __add__(self, other: Any) -> Total:
+        if not isinstance(other, Total):
+            return NotImplemented
         return Total(self.sum + other.sum, self.weight + other.weight)
 
     def __radd__(self, other: Any) -> Total:
