@@ -1,7 +1,5 @@
 """Every primitive against its mpmath oracle: kernels, array forms, derivative rules, limits and NaN."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 import functools

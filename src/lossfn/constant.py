@@ -62,6 +62,10 @@ def _minimise(loss: PointwiseLoss, target: Any, weight: Any) -> float:
     def slope(prediction: float) -> float:
         return float(loss.gradient(np.full_like(target, prediction), target, weight=weight, reduction="sum").sum())
 
+    if loss.smoothness >= 1:
+        root = _root(slope)
+        if root is not None:
+            return root
     # The slope of the total changes sign once, from minus to plus; it may be 0 on a whole interval.
     low = _last(lambda c: slope(c) < 0)
     high = -_last(lambda c: slope(-c) > 0)
@@ -72,6 +76,21 @@ def _minimise(loss: PointwiseLoss, target: Any, weight: Any) -> float:
         # Where only one class occurs, the slope of a loss that estimates probabilities vanishes by underflow alone.
         return infinite if loss.task == "binary" and loss.gives_probability else finite
     return low + (high - low) / 2
+
+
+def _root(slope: Callable[[float], float]) -> float | None:
+    """Return where a continuous slope changes its sign, ``None`` if it does not, or stays 0 around that point."""
+    # SciPy takes as long to import as most constants to find.
+    from scipy.optimize import brentq
+
+    end = 1.0
+    while not (slope(-end) < 0 < slope(end)):
+        end *= 2
+        if end > 1e300:
+            return None
+    root = float(brentq(slope, -end, end, xtol=1e-300, rtol=4 * np.finfo(np.float64).eps))
+    margin = 1e-6 * (abs(root) + 1e-6 * end)
+    return root if slope(root - margin) < 0 < slope(root + margin) else None
 
 
 def _last(holds: Callable[[float], bool]) -> float:
