@@ -1,0 +1,269 @@
+"""What a loss declares about itself, verified: no declaration goes untested."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from conftest import CATALOGUE, VARIANTS, draw, every_variant, label
+from scipy import optimize, stats
+
+import lossfn
+from lossfn import fields
+from lossfn.engine import oracle
+
+SINGLE = [loss for loss in VARIANTS if len(loss.heads) == 1]
+every_single = pytest.mark.parametrize("loss", SINGLE, ids=label)
+
+
+def predictions(loss: Any, size: int = 4001) -> np.ndarray:
+    """Return a dense grid of predictions that the loss accepts."""
+    # Far enough that tails are straight, near enough that exponentials are finite.
+    end = 60.0 if loss.task == "binary" or loss.link == "log" else 1000.0
+    low = -end if math.isinf(loss.prediction.low) else loss.prediction.low + 1e-3
+    high = end if math.isinf(loss.prediction.high) else loss.prediction.high - 1e-3
+    return np.linspace(low, high, size)
+
+
+def targets(loss: Any) -> np.ndarray:
+    """Return a few targets of the domain, its ends among them."""
+    if loss.target.members:
+        return np.array(loss.target.members)
+    ends = [end for end in (loss.target.low, loss.target.high) if math.isfinite(end)]
+    return np.unique([*ends, 0.3, 0.7] if loss.target is fields.PROBABILITY else [*ends, 0.5, 2.0, 7.0])
+
+
+def on_grid(loss: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Return grid, target, values, gradients and Hessians for each target."""
+    grid = predictions(loss)
+    found = []
+    for target in targets(loss):
+        constant = np.full_like(grid, target)
+        gradient, hessian = loss.gradient_and_hessian(grid, constant, reduction="sum")
+        found.append((grid, constant, loss.elementwise(grid, constant), gradient, hessian))
+    return found
+
+
+@every_single
+def test_convexity(loss: Any) -> None:
+    # Gradients of a convex loss do not decrease, kinks included.
+    falls = max(
+        float(np.max(-np.diff(gradient) / (1e-12 + np.abs(gradient[1:])))) for _, _, _, gradient, _ in on_grid(loss)
+    )
+    if loss.convex:
+        assert falls <= 1e-9
+    else:
+        assert falls > 1e-6, "declared non-convex, but no decrease of the gradient was found"
+
+
+@every_single
+def test_lipschitz_constant_of_the_value(loss: Any) -> None:
+    steepest = max(float(np.max(np.abs(gradient))) for _, _, _, gradient, _ in on_grid(loss))
+    bound = loss.value_lipschitz
+    if bound is None:
+        assert steepest > 10
+    else:
+        assert bound * 0.999 <= steepest <= bound * (1 + 1e-9)
+
+
+@every_single
+def test_lipschitz_constant_of_the_gradient(loss: Any) -> None:
+    sharpest = max(float(np.max(np.abs(hessian))) for _, _, _, _, hessian in on_grid(loss))
+    bound = loss.gradient_lipschitz
+    if bound is not None:
+        assert bound * 0.99 <= sharpest <= bound * (1 + 1e-9)
+    else:
+        # Unbounded: by a kink, or by growth.
+        assert loss.smoothness == 0 or sharpest > 100
+
+
+@every_single
+def test_smoothness(loss: Any) -> None:
+    # Around every kink candidate, one-sided derivatives in high precision.
+    sizes = [0.0, *(getattr(loss, name) for name in fields.parameters_of(type(loss)))]
+    candidates = [float(size) for size in sizes if isinstance(size, float)]
+    target = 1.0
+    jumps, bends = [0.0], [0.0]
+    with mpmath.workdps(80):
+        near = mpmath.mpf(10) ** -30
+        for size in candidates:
+            for sign in (1, -1):
+                centre = mpmath.mpf(size) * sign
+                centre = centre if loss.target is fields.SIGNED else centre + target
+                if not (loss.prediction.low < centre < loss.prediction.high):
+                    continue
+
+                def value(x: Any) -> Any:
+                    return oracle.value(loss, [x], mpmath.mpf(target))
+
+                left, right = (
+                    (value(c + near) - value(c - near)) / (2 * near) for c in (centre - 2 * near, centre + 2 * near)
+                )
+                jumps.append(float(abs(right - left)))
+                second = [
+                    (value(c + near) - 2 * value(c) + value(c - near)) / near**2
+                    for c in (centre - 2 * near, centre + 2 * near)
+                ]
+                bends.append(float(abs(second[1] - second[0])))
+    if loss.smoothness == 0:
+        assert max(jumps) > 1e-3
+        assert loss.hessian_is_partial
+    else:
+        assert max(jumps) < 1e-20
+        assert not loss.hessian_is_partial
+        is_symmetric = isinstance(loss, lossfn.Expectile) and loss.tau == 0.5
+        if loss.smoothness == 1 and not is_symmetric:
+            assert max(bends) > 1e-3
+        elif loss.smoothness > 1:
+            assert max(bends) < 1e-10
+
+
+@every_variant
+def test_lower_bound(loss: Any) -> None:
+    pred, target = draw(loss, 3000)
+    smallest = float(loss.elementwise(pred, target).min())
+    assert smallest >= loss.lower_bound
+    if loss.lower_bound == 0 and len(loss.heads) == 1 and not getattr(loss, "label_smoothing", 0):
+        # Zero is reached or approached where the prediction fits.
+        fitted = float(min(values.min() for _, _, values, _, _ in on_grid(loss)))
+        assert fitted < 1e-2
+
+
+# ---- what is estimated ----------------------------------------------------------------------------------------------
+
+
+def sample_targets(loss: Any, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    if loss.task == "binary":
+        target = np.array([loss.target.members[0] if loss.target.members else 0.0, 1.0])
+        share = random.uniform(0.15, 0.85)
+        return target, np.array([1 - share, share])
+    return np.sort(random.gamma(2.0, 1.0, 7)), random.uniform(0.2, 2.0, 7)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in SINGLE if loss.elicits], ids=label)
+def test_elicited_functional(loss: Any) -> None:
+    random = np.random.default_rng(5)
+    target, weight = sample_targets(loss, random)
+    share = weight / weight.sum()
+    best = loss.optimal_constant(target, weight=weight)
+    match loss.elicits:
+        case "mean":
+            assert math.isclose(loss.inverse_link(np.array([best]))[0], share @ target, rel_tol=1e-12)
+        case "median" | "quantile":
+            level = getattr(loss, "tau", 0.5)
+            assert share[target < best].sum() <= level <= share[target <= best].sum()
+        case "expectile":
+            above = share @ np.maximum(target - best, 0)
+            below = share @ np.maximum(best - target, 0)
+            assert math.isclose(loss.tau * above, (1 - loss.tau) * below, rel_tol=1e-9)
+        case "probability":
+            # Also where the loss is not proper: focal, weighted and smoothed losses are corrected.
+            assert math.isclose(float(loss.inverse_link(np.array([best]))[0]), share[1], rel_tol=1e-9)
+        case "class":
+            assert (best > 0) == (share[1] > 0.5)
+        case "M-location":
+            # Between the extremes, and the weighted influence of all targets cancels.
+            influence = loss.gradient(np.full_like(target, best), target, weight=weight, reduction="sum")
+            assert target.min() < best < target.max()
+            assert abs(influence.sum()) < 1e-9 * np.abs(influence).sum()
+        case other:
+            pytest.fail(f"no test for losses that elicit {other!r}")
+
+
+def test_gaussian_likelihood_elicits_mean_and_variance() -> None:
+    target, weight = np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, 2.0])
+    mean, log_variance = lossfn.GaussianNLL().optimal_constant(target, weight=weight)
+    assert math.isclose(mean, 2.75)
+    assert math.isclose(math.exp(log_variance), np.average((target - 2.75) ** 2, weights=weight))
+
+
+@every_single
+def test_optimal_constant_beats_a_grid(loss: Any) -> None:
+    random = np.random.default_rng(11)
+    target, weight = sample_targets(loss, random)
+    best = float(loss.optimal_constant(target, weight=weight))
+
+    def total(constant: float) -> float:
+        return float(loss(np.full_like(target, constant), target, weight=weight))
+
+    reached = total(best)
+    grid = predictions(loss, 801)
+    assert reached <= min(total(constant) for constant in grid) + 1e-12 * abs(reached)
+    for step in (-1e-4, 1e-4):
+        if best + step in loss.prediction:
+            assert reached <= total(best + step) + 1e-15
+
+
+@pytest.mark.parametrize("loss", [entry.loss for entry in CATALOGUE if entry.loss.target is fields.REAL], ids=label)
+def test_optimal_constant_of_one_target(loss: Any) -> None:
+    if len(loss.heads) == 1:
+        assert math.isclose(loss.optimal_constant([3.0, 3.0]), 3.0, rel_tol=1e-12)
+    else:
+        assert loss.optimal_constant([3.0, 3.0])[1] == -math.inf
+
+
+def test_probabilities_of_certain_data_are_certain() -> None:
+    for loss in (lossfn.BinaryCrossEntropy(), lossfn.BinaryFocal(), lossfn.BinaryFocal(gamma=0.5, alpha=0.3)):
+        assert loss.optimal_constant([1.0, 1.0]) == math.inf
+        assert loss.optimal_constant([0.0, 0.0]) == -math.inf
+        np.testing.assert_array_equal(loss.inverse_link(np.array([-np.inf, np.inf])), [0.0, 1.0])
+    assert lossfn.Hinge().optimal_constant([1.0, 1.0]) == 1.0
+    assert lossfn.Hinge().optimal_constant([1.0, -1.0]) == 0.0
+    with pytest.raises(ValueError, match="more likely class"):
+        lossfn.Hinge().inverse_link(np.array([0.3]))
+
+
+# ---- curvature ----------------------------------------------------------------------------------------------------
+
+
+@every_single
+def test_a_majorizing_newton_step_never_increases_the_loss(loss: Any) -> None:
+    pred, target = draw(loss, 400)
+    if loss.task == "regression":
+        pred = pred * 10.0 ** np.random.default_rng(1).uniform(-3, 4, 400)
+    if not loss.even_with_decreasing_weight and loss.gradient_lipschitz is None:
+        with pytest.raises(ValueError, match="no majorizing curvature"):
+            loss.gradient_and_hessian(pred, target, curvature="majorizing")
+        return
+    gradient, curvature = loss.gradient_and_hessian(pred, target, reduction="none", curvature="majorizing")
+    assert (curvature > 0).all()
+    before = loss.elementwise(pred, target)
+    after = loss.elementwise(pred - gradient / curvature, target)
+    assert (after <= before * (1 + 1e-12) + 1e-300).all()
+
+
+@every_single
+def test_even_losses_with_decreasing_weight(loss: Any) -> None:
+    if not loss.even_with_decreasing_weight:
+        return
+    residual = np.geomspace(1e-3, 1e4, 500)
+    zero = np.zeros_like(residual)
+    np.testing.assert_array_equal(loss.elementwise(residual, zero), loss.elementwise(-residual, zero))
+    weight = loss.gradient(residual, zero, reduction="sum") / residual
+    assert (np.diff(weight) <= 1e-12 * weight[1:]).all()
+
+
+def test_focal_bounds_are_those_of_a_direct_search() -> None:
+    # An audit by dense grids found .390, .496 and .701 for gamma = 1, 2, 5.
+    for gamma, expected in ((1.0, 0.390), (2.0, 0.496), (5.0, 0.701)):
+        assert math.isclose(lossfn.BinaryFocal(gamma=gamma).gradient_lipschitz, expected, abs_tol=6e-4)
+
+
+def test_huber_tuning_constant_keeps_95_percent_efficiency() -> None:
+    # Efficiency of the M-estimator under Gaussian noise: (E psi')² / E psi², from the loss's own derivatives.
+    loss = lossfn.Huber(delta=1.345)
+    residual = np.linspace(-12, 12, 480_001)
+    density = stats.norm.pdf(residual) * (residual[1] - residual[0])
+    gradient, hessian = loss.gradient_and_hessian(residual, np.zeros_like(residual), reduction="none")
+    efficiency = (density @ hessian) ** 2 / (density @ gradient**2)
+    assert math.isclose(efficiency, 0.95, abs_tol=5e-4)
+
+
+def test_link_of_poisson_is_the_logarithm() -> None:
+    counts = np.array([0.0, 1.0, 5.0])
+    loss = lossfn.Poisson()
+    best = optimize.minimize_scalar(lambda c: float(loss(np.full(3, c), counts)), bounds=(-5, 5), method="bounded")
+    assert math.isclose(loss.inverse_link(np.array([best.x]))[0], 2.0, rel_tol=1e-4)
