@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import difflib
 import re
 from collections.abc import Iterator
@@ -117,7 +118,7 @@ def _named(name: str, settings: dict[str, Any]) -> PointwiseLoss:
         advice = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
         raise ValueError(f"unknown loss {name!r}; {advice}")
     loss_class = known[wanted]
-    parameters = list(loss_class.__dataclass_fields__)
+    parameters = [field.name for field in dataclasses.fields(loss_class)]
     for setting in settings:
         if setting not in parameters:
             has = f"it has {', '.join(parameters)}" if parameters else "it has none"

@@ -1,0 +1,127 @@
+"""The package as its users meet it: names, documentation, imports, and objects that behave like values."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import doctest
+import importlib
+import inspect
+import pickle
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+from conftest import CATALOGUE, VARIANTS, draw, every_variant, label, raises, run_python
+
+import lossfn
+
+SOURCE = Path(lossfn.__file__).parent
+PUBLIC = [getattr(lossfn, name) for name in lossfn.__all__ if name != "compare"]
+# Adapters need their framework, comparison its extra; they have tests of their own.
+WITHOUT_DOCTESTS = (
+    "lossfn.torch",
+    "lossfn.jax",
+    "lossfn.sklearn",
+    "lossfn.comparison",
+    "lossfn.cli",
+    "lossfn.commands",
+)
+MODULES = [
+    info.name for info in pkgutil.walk_packages(lossfn.__path__, "lossfn.") if info.name.split(".")[1] not in ELSEWHERE
+]
+
+
+def test_public_names_are_sorted_and_exist() -> None:
+    assert list(lossfn.__all__) == sorted(lossfn.__all__)
+    assert {type(entry.loss).__name__ for entry in CATALOGUE} <= set(lossfn.__all__)
+    for name in lossfn.__all__:
+        assert hasattr(lossfn, name)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name: str) -> None:
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.failed == 0
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+def test_documentation_of_a_loss(entry) -> None:
+    text = inspect.getdoc(type(entry.loss))
+    assert text is not None
+    assert re.search(r"doi:10\.\d{4}", text)
+    assert ">>>" in text
+    for field in dataclasses.fields(entry.loss):
+        assert re.search(rf"^{field.name} : ", text, flags=re.MULTILINE), f"{field.name} is not documented"
+    assert entry.loss.elicits
+
+
+def test_public_objects_are_documented() -> None:
+    undocumented = [item.__name__ for item in PUBLIC if not inspect.getdoc(item)]
+    assert undocumented == []
+
+
+def test_source_files_are_short() -> None:
+    long = [path.name for path in SOURCE.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > 400]
+    assert long == []
+
+
+def test_imports_point_downwards() -> None:
+    # The engine knows no loss, and losses know no framework.
+    for path in (SOURCE / "engine").rglob("*.py"):
+        upwards = r"^from lossfn\.(losses|pointwise|loss|comparison|sklearn)\b"
+        assert not re.search(upwards, path.read_text(), re.MULTILINE)
+    for path in (SOURCE / "losses").glob("*.py"):
+        assert not re.search(r"\b(torch|jax|sklearn|sympy|numba)\b", re.sub(r'"""[\s\S]*?"""', "", path.read_text()))
+
+
+def test_importing_is_light() -> None:
+    code = "import sys, lossfn; print(sorted(m for m in sys.modules if m.split('.')[0] in sys.argv[1].split(',')))"
+    heavy = "torch,jax,sympy,numba,sklearn,pandas,matplotlib,scipy,mpmath"
+    assert run_python(code, heavy).strip() == "[]"
+
+
+@every_variant
+def test_losses_behave_like_values(loss) -> None:
+    namespace = {name: getattr(lossfn, name) for name in lossfn.__all__ if name != "compare"}
+    for twin in (
+        pickle.loads(pickle.dumps(loss)),
+        copy.copy(loss),
+        copy.deepcopy(loss),
+        dataclasses.replace(loss),
+        eval(repr(loss), namespace),
+    ):
+        assert twin == loss
+        assert hash(twin) == hash(loss)
+        assert type(twin) is type(loss)
+        pred, target = draw(loss, 5)
+        assert twin(pred, target) == loss(pred, target)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        loss.anything = 1
+
+
+def test_different_losses_differ() -> None:
+    assert len(set(VARIANTS)) == len(VARIANTS)
+    assert lossfn.Huber(delta=1.0) != lossfn.PseudoHuber(delta=1.0)
+
+
+@pytest.mark.parametrize("loss", VARIANTS, ids=label)
+def test_names_lead_back_to_losses(loss) -> None:
+    assert lossfn.parse_loss(repr(loss)) == loss
+
+
+@pytest.mark.parametrize(
+    ("text", "fragments"),
+    [
+        ("hubber", ["unknown loss 'hubber'", "did you mean huber"]),
+        ("Huber(gamma=2)", ["Huber has no parameter 'gamma'", "it has delta"]),
+        ("Huber(2)", ["name the parameters"]),
+        ("Huber(delta=-2)", ["delta must be a finite number > 0", "-2"]),
+        ("Huber(delta=__import__('os'))", ["plain numbers"]),
+        ("Huber(", ["cannot read"]),
+    ],
+)
+def test_misspelt_losses(text: str, fragments: list[str]) -> None:
+    with raises(ValueError, *fragments):
+        lossfn.parse_loss(text)
