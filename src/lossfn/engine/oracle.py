@@ -39,8 +39,8 @@ def value(loss: PointwiseLoss, heads: Sequence[Any], target: Any) -> Any:
 
 
 def step_of(x: Any) -> Any:
-    """Return a step far below every feature of a function at ``x``."""
-    return max(abs(x), mpmath.mpf(10) ** -330) * mpmath.mpf(10) ** -120
+    """Return a step far below every feature of a function near ``x``: residuals of large numbers may be small."""
+    return min(max(abs(x), mpmath.mpf(10) ** -330), mpmath.mpf(1)) * mpmath.mpf(10) ** -120
 
 
 def derivative(function: Callable[[Any], Any], x: Any) -> Any:

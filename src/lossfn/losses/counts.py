@@ -37,8 +37,8 @@ class Poisson(PointwiseLoss):
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         rate = xp.exp(pred)
-        # The rate outgrows every multiple of its logarithm; at infinity itself the difference would be NaN.
-        return xp.where(pred < math.inf, rate - xp.xmul(target, pred), rate)
+        # The rate outgrows every multiple of its logarithm; where it overflows the difference could be NaN.
+        return xp.where(rate < math.inf, rate - xp.xmul(target, pred), rate)
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
         with np.errstate(divide="ignore"):

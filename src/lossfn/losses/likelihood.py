@@ -46,9 +46,22 @@ class GaussianNLL(PointwiseLoss):
         mean, log_variance = pred
         standardised = xp.mulexp(mean - target, -log_variance / 2)
         constant_term = math.log(2 * math.pi) / 2 if self.constants else 0.0
-        square = standardised * standardised
+        half_square = standardised * standardised / 2
         # An infinite square outgrows the log-variance, even that of a vanishing variance.
-        return (xp.where(square < math.inf, log_variance, 0.0) + square) / 2 + constant_term
+        return xp.where(half_square < math.inf, log_variance, 0.0) / 2 + half_square + constant_term
+
+    # Derived forms multiply a vanishing residual by an infinite precision.
+
+    def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        mean, log_variance = pred
+        standardised = xp.mulexp(mean - target, -log_variance / 2)
+        return xp.mulexp(mean - target, -log_variance), 0.5 - standardised * standardised / 2
+
+    def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        mean, log_variance = pred
+        standardised = xp.mulexp(mean - target, -log_variance / 2)
+        mixed = -xp.mulexp(mean - target, -log_variance)
+        return (xp.exp(-log_variance), mixed), (mixed, standardised * standardised / 2)
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
         mean = constant.weighted_mean(target, weight)

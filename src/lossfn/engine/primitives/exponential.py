@@ -71,8 +71,8 @@ FAMILY = (
     # 1/(e^(-x) - 1), the occupation number of Bose-Einstein statistics at energy -x
     Primitive(
         name="bose",
-        # bose·(1 + bose), with 1 + bose(x) = -bose(-x), which does not cancel for positive x.
-        derivative=lambda ops, x: (-ops.bose(x) * ops.bose(-x),),
+        # For the x < 0 of log-probabilities nothing cancels, and at 0 both factors have the same sign.
+        derivative=lambda ops, x: (ops.bose(x) * (1 + ops.bose(x)),),
         array=_bose,
         oracle=_bose_exactly,
         latex=r"\frac{{1}}{{e^{{-\left({0}\right)}} - 1}}",
