@@ -96,7 +96,9 @@ class Result:
         return iter((self.value, self.gradient, self.hessian))
 
 
-def through(path: str, loss: Any, pred: Any, target: Any, weight: Any = None, mask: Any = None, **options: Any) -> Result:
+def through(
+    path: str, loss: Any, pred: Any, target: Any, weight: Any = None, mask: Any = None, **options: Any
+) -> Result:
     """Compute value, gradient and Hessian through one path, in float64."""
     options |= {"weight": weight, "mask": mask}
     if path == "torch":
@@ -118,7 +120,9 @@ def through(path: str, loss: Any, pred: Any, target: Any, weight: Any = None, ma
 def _through_torch(loss: Any, pred: Any, target: Any, options: dict[str, Any]) -> Result:
     import torch
 
-    options = {key: torch.tensor(item) if isinstance(item, np.ndarray) else item for key, item in options.items()}
+    options = {
+        key: in_library("torch", item) if isinstance(item, np.ndarray) else item for key, item in options.items()
+    }
     pred, target = torch.tensor(pred, requires_grad=True), torch.tensor(target)
     value = loss(pred, target, **options)
     (gradient,) = torch.autograd.grad(value.sum(), pred)
@@ -129,11 +133,26 @@ def _through_jax(loss: Any, pred: Any, target: Any, options: dict[str, Any]) -> 
     import jax
 
     with jax.enable_x64(True):
-        arrays = {key: jax.numpy.asarray(item) if isinstance(item, np.ndarray) else item for key, item in options.items()}
-        pred, target = jax.numpy.asarray(pred), jax.numpy.asarray(target)
-        value, back = jax.vjp(lambda p: loss(p, target, **arrays), pred)
+        options = {
+            key: in_library("jax", item) if isinstance(item, np.ndarray) else item for key, item in options.items()
+        }
+        pred, target = in_library("jax", pred), in_library("jax", target)
+        value, back = jax.vjp(lambda p: loss(p, target, **options), pred)
         (gradient,) = back(jax.numpy.ones_like(value))
-        return Result(*map(np.asarray, (value, gradient, loss.hessian(pred, target, **arrays))))
+        return Result(*map(np.asarray, (value, gradient, loss.hessian(pred, target, **options))))
+
+
+def in_library(library: str, array: Any) -> Any:
+    """Return an array of PyTorch, of JAX or, for the other paths, of NumPy."""
+    if library == "torch":
+        import torch
+
+        return torch.tensor(array)
+    if library == "jax":
+        import jax
+
+        return jax.numpy.asarray(array)
+    return np.asarray(array)
 
 
 def assert_close(got: Any, expected: Any, rtol: float = 1e-12, atol: float = 1e-14) -> None:
