@@ -1,193 +1,361 @@
-"""Kernels: which path computes, the cache, forked children and threads."""
+"""Compiled kernels: equal to the array expressions, the same bits for any threads, in forks, threads and processes."""
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
-from conftest import FEW, draw, label, run_python
+from conftest import FEW, assert_close, draw, every_loss, every_variant, label, raises, run_python, through
 
 import lossfn
-from lossfn.engine import cache, dispatch
+from lossfn import AbsoluteError, BinaryCrossEntropy, BinaryFocal, GaussianNLL, Hinge, Huber, SquaredError
+from lossfn.engine import dispatch, kernels, threads
+from lossfn.engine.kernels import BLOCK
 
-DIGEST = """
-import hashlib, sys, numpy, lossfn
-pred, target = numpy.random.default_rng(0).normal(size=(2, 300_001))
-loss = lossfn.Huber(delta=0.7)
-value, gradient = loss.value_and_gradient(pred, target)
-print(value.hex(), hashlib.sha256(gradient.tobytes()).hexdigest())
-"""
+# ---- kernels agree with the expression ------------------------------------------------------------------------------
+
+
+@every_variant
+def test_weighted_and_masked_kernels_agree_with_the_expression(loss):
+    pred, target = draw(loss, 150, 4)
+    rng = np.random.default_rng(1)
+    weight, mask = rng.uniform(0, 3, 150), rng.random((150, 4)) < 0.7
+    expected = through("arrays", loss, pred, target, weight, mask)
+    assert_close(through("kernel", loss, pred, target, weight, mask), expected, rtol=1e-11)
+
+
+@every_variant
+def test_plain_kernels_agree_with_the_expression(loss):
+    pred, target = draw(loss, 600)
+    value, gradient = through_value_and_gradient("kernel", loss, pred, target)
+    expected_value, expected_gradient = through_value_and_gradient("arrays", loss, pred, target)
+    assert_close(value, expected_value)
+    assert_close(gradient, expected_gradient, rtol=1e-11)
+
+
+@every_loss
+def test_kernels_in_single_precision_agree_with_the_expression(loss):
+    pred, target = draw(loss, 600, dtype=np.float32)
+    value, gradient = through_value_and_gradient("kernel", loss, pred, target)
+    assert value.dtype == gradient.dtype == np.float32
+    exact_value, exact_gradient = through_value_and_gradient("arrays", loss, *map(np.float64, (pred, target)))
+    assert_close(value, exact_value, rtol=1e-6)
+    assert_close(gradient, exact_gradient, rtol=1e-4, atol=1e-9)
+
+
+def through_value_and_gradient(path, loss, pred, target, **options):
+    with dispatch.forced(path):
+        return loss.value_and_gradient(pred, target, **options)
+
+
+@pytest.mark.parametrize("loss", FEW[:2], ids=label)
+def test_every_kind_of_kernel_agrees_with_the_expression(loss):
+    pred, target = draw(loss, 7)
+
+    def compute():
+        yield loss(pred, target)
+        yield loss.elementwise(pred, target)
+        yield loss.total(pred, target).sum
+        yield loss.hessian(pred, target)
+
+    expected = list(compute())
+    with dispatch.forced("kernel"):
+        for got, wanted in zip(compute(), expected, strict=True):
+            assert np.shape(got) == np.shape(wanted)
+            assert_close(got, wanted)
+
+
+@pytest.mark.parametrize("name", ["weight", "mask"])
+def test_weights_and_masks_each_have_their_kernel(name):
+    pred, target = draw(FEW[0], 7)
+    options = {name: np.arange(7) != 2}
+    value, gradient = through_value_and_gradient("kernel", FEW[0], pred, target, **options)
+    expected = through_value_and_gradient("arrays", FEW[0], pred, target, **options)
+    assert_close(value, expected[0])
+    assert_close(gradient, expected[1])
+
+
+@pytest.mark.parametrize("loss", [Huber(), AbsoluteError(), SquaredError() + Huber()], ids=str)
+def test_majorizing_kernels_agree_with_the_expression(loss):
+    residual = np.array([0.0, 1e-300, -1e-5, 0.5, 1.0, -3.0, 1e10])
+    zero = np.zeros(7)
+    expected = loss.gradient_and_hessian(residual, zero, curvature="majorizing")
+    with dispatch.forced("kernel"):
+        assert_close(loss.gradient_and_hessian(residual, zero, curvature="majorizing"), expected)
+
+
+@pytest.mark.parametrize("size", [1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 17])
+@pytest.mark.parametrize("path", ["kernel", "threads"])
+def test_every_element_is_reached_whatever_the_size(path, size):
+    for loss in (Huber(), GaussianNLL()):
+        pred, target = draw(loss, size)
+        value, gradient = through_value_and_gradient(path, loss, pred, target, reduction="sum")
+        expected = through_value_and_gradient("arrays", loss, pred, target, reduction="sum")
+        assert_close(value, expected[0])
+        assert_close(gradient, expected[1], rtol=1e-11)
+
+
+def test_sums_accumulate_in_double_precision():
+    # Summed in float32, 0.1 added 300 000 times gives 29 9xx.
+    residual = np.full(300_000, np.sqrt(np.float32(0.1)), np.float32)
+    exact = float((residual.astype(np.float64) ** 2).sum())
+    for path in ("arrays", "kernel", "threads"):
+        with dispatch.forced(path):
+            total = SquaredError().value_and_gradient(residual, np.zeros_like(residual), reduction="sum")[0]
+        assert total == pytest.approx(exact, rel=1e-7)
+
+
+# ---- values are checked in the same pass ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [0, 1, BLOCK - 1, BLOCK, 3 * BLOCK])
+@pytest.mark.parametrize("path", ["arrays", "kernel", "threads"])
+def test_a_wrong_label_is_found_wherever_it_stands(path, place):
+    labels = np.ones(3 * BLOCK + 1)
+    labels[place] = 0.5
+    with raises(ValueError, f"Hinge: target[{place}] = 0.5 is not a label -1 or +1"):
+        through(path, Hinge(), np.zeros_like(labels), labels)
+    labels[place] = np.nan
+    with raises(ValueError, f"target[{place}] = nan"):
+        through(path, Hinge(), np.zeros_like(labels), labels)
+
+
+@pytest.mark.parametrize("path", ["arrays", "kernel", "threads"])
+def test_a_wrong_prediction_is_found_and_a_masked_one_is_not(path):
+    loss = BinaryCrossEntropy(inputs="probabilities")
+    pred = np.array([[0.5, 1.5], [0.2, np.nan]])
+    with raises(ValueError, "pred[0, 1] = 1.5 is not a probability in [0, 1]"):
+        through(path, loss, pred, np.ones((2, 2)))
+    masked = through(path, loss, pred, np.ones((2, 2)), mask=np.array([[True, False], [True, False]]))
+    assert np.isfinite(masked.value)
+
+
+# ---- dispatch -------------------------------------------------------------------------------------------------------
+
+
+def test_a_sum_of_losses_is_one_kernel(monkeypatch):
+    loops = []
+    serial = kernels.kernel
+    monkeypatch.setattr(dispatch, "kernel", lambda *arguments: loops.append(arguments) or serial(*arguments))
+    value = (0.7 * SquaredError() + 0.3 * AbsoluteError())(np.full(600, 2.0), np.zeros(600))
+    assert value == pytest.approx(0.7 * 4 + 0.3 * 2)
+    assert len(loops) == 1
 
 
 @pytest.mark.parametrize(
     ("size", "path"),
-    [(1, "arrays"), (511, "arrays"), (512, "kernel"), (65535, "kernel"), (65536, "threads")],
+    [
+        (1, "arrays"),
+        (dispatch.SMALL - 1, "arrays"),
+        (dispatch.SMALL, "kernel"),
+        (dispatch.LARGE - 1, "kernel"),
+        (dispatch.LARGE, "threads"),
+    ],
 )
-def test_size_decides_the_path(size: int, path: str) -> None:
-    assert dispatch.path_of("numpy", size) == path
-    assert dispatch.path_of("torch", size) == "arrays"
-
-
-@pytest.mark.parametrize("size", [10, 600, 70_000])
-def test_each_path_is_reached(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_path_is_reached_by_size(monkeypatch, size, path):
     reached = []
-    run_kernel = dispatch.Evaluator._run_kernel
-    call = dispatch.Evaluator._call
-    shared = dispatch.threads.run
-    monkeypatch.setattr(dispatch.Evaluator, "_run_kernel", lambda *a: reached.append("kernel") or run_kernel(*a))
-    monkeypatch.setattr(dispatch.Evaluator, "_call", lambda *a: reached.append("arrays") or call(*a))
-    monkeypatch.setattr(dispatch.threads, "run", lambda *a: reached.append("threads") or shared(*a))
-    lossfn.SquaredError().value_and_gradient(np.ones(size), np.zeros(size))
-    assert reached == {10: ["arrays"], 600: ["kernel"], 70_000: ["kernel", "threads"]}[size]
+    run, serial, array_form = threads.run, kernels.kernel, lossfn.engine.definition.Definition.evaluate
+
+    def spy_threads(task, count):
+        reached.append("threads")
+        return run(task, count)
+
+    def spy_kernel(*arguments):
+        reached.append("kernel")
+        return serial(*arguments)
+
+    def spy_arrays(self, name, *arguments):
+        reached.append(f"arrays: {name}")
+        return array_form(self, name, *arguments)
+
+    monkeypatch.setattr(threads, "run", spy_threads)
+    monkeypatch.setattr(dispatch, "kernel", spy_kernel)
+    monkeypatch.setattr(lossfn.engine.definition.Definition, "evaluate", spy_arrays)
+    # A new object: the kernel is looked up once for each.
+    Huber(delta=0.9).value_and_gradient(np.ones(size), np.zeros(size))
+    expected = {
+        "arrays": ["arrays: valid_target", "arrays: value_and_gradient"],
+        "kernel": ["kernel"],
+        "threads": ["kernel", "threads"],
+    }
+    assert reached == expected[path]
 
 
-@pytest.mark.parametrize("loss", FEW, ids=label)
-def test_paths_agree(loss: lossfn.PointwiseLoss) -> None:
-    pred, target = draw(loss, 5000)
-    results = []
-    for path in ("arrays", "kernel", "threads"):
-        with dispatch.forced(path):
-            value, gradient = loss.value_and_gradient(pred, target)
-        results.append((value, gradient))
-    for value, gradient in results[1:]:
-        np.testing.assert_allclose(value, results[0][0], rtol=1e-13)
-        np.testing.assert_allclose(gradient, results[0][1], rtol=1e-13, atol=1e-18)
-    # One thread or several: the same bits.
-    np.testing.assert_array_equal(results[1][1], results[2][1])
-    assert results[1][0] == results[2][0]
+def test_frameworks_never_reach_a_kernel(monkeypatch):
+    torch = pytest.importorskip("torch")
+
+    def fail(*_arguments):
+        raise AssertionError("a tensor reached a kernel")
+
+    monkeypatch.setattr(dispatch, "kernel", fail)
+    size = dispatch.LARGE + 1
+    assert Huber()(torch.ones(size), torch.zeros(size)) == 0.5
 
 
-def test_the_same_bits_for_any_number_of_threads() -> None:
-    digests = {run_python(DIGEST, NUMBA_NUM_THREADS=str(count)) for count in (1, 2, 3)}
-    assert len(digests) == 1
+# ---- threads --------------------------------------------------------------------------------------------------------
 
+BITS = """
+import hashlib, sys
+import numpy as np
+import lossfn
+from lossfn.engine import dispatch, threads
 
-CONCURRENT = """
-import multiprocessing, sys, threading
-import numpy as np, lossfn
-loss = lossfn.Huber(delta=0.7)
-pred, target = np.random.default_rng(0).normal(size=(2, 200_001))
-expected = loss(pred, target)
-answers = []
-def work():
-    for _ in range(5):
-        answers.append(loss(pred, target) == expected)
-workers = [threading.Thread(target=work) for _ in range(8)]
-[worker.start() for worker in workers]
-[worker.join() for worker in workers]
-def child(queue):
-    queue.put(bool(loss(pred, target) == expected))
-context = multiprocessing.get_context("fork")
-for _ in range(2):
-    queue = context.Queue()
-    process = context.Process(target=child, args=(queue,))
-    process.start()
-    answers.append(queue.get(timeout=60))
-    process.join()
-print(len(answers), all(answers))
+rng = np.random.default_rng(0)
+size = 70_001
+for loss in (lossfn.Huber(delta=0.7), lossfn.BinaryFocal(gamma=2.0, alpha=0.25)):
+    for dtype in ("float32", "float64"):
+        pred = rng.normal(0, 3, size).astype(dtype)
+        target = rng.integers(0, 2, size).astype(dtype)
+        value, gradient = loss.value_and_gradient(pred, target)
+        again = loss.value_and_gradient(pred, target)
+        assert value == again[0] and (gradient == again[1]).all()
+        print(value.tobytes().hex(), hashlib.sha256(gradient.tobytes()).hexdigest())
+assert dispatch.path_of("numpy", size) == "threads"
+print("threads", threads.limit(), file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
-def test_threads_and_forked_children(layer: str) -> None:
-    assert run_python(CONCURRENT, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2").split() == ["42", "True"]
+def test_any_number_of_threads_gives_the_same_bits():
+    printed = {count: run_python(BITS, NUMBA_NUM_THREADS=count) for count in ("1", "2", "4")}
+    assert printed["1"] == printed["2"] == printed["4"]
+    assert len(printed["1"].splitlines()) == 4
+
+
+LAYERS = pytest.mark.parametrize("layer", ["omp", "workqueue"])
+
+# The parent has used all threads before it forks.
+FORK = """
+import multiprocessing, os
+import numpy as np
+import lossfn
+
+loss = lossfn.Huber(delta=0.7)
+pred, target = np.random.default_rng(0).normal(size=(2, 200_000))
+expected = loss.value_and_gradient(pred, target)
+
+def work(_):
+    value, gradient = loss.value_and_gradient(pred, target)
+    return value == expected[0] and bool((gradient == expected[1]).all())
+
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(work, range(4)) == [True] * 4
+assert work(0)
+print("ok")
+"""
+
+
+@LAYERS
+def test_kernels_work_in_forked_children_of_a_parent_that_used_threads(layer):
+    assert run_python(FORK, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == "ok\n"
 
 
 LOADER = """
-import numpy as np, torch, lossfn
-loss = lossfn.Huber(delta=0.7)
-pred, target = np.random.default_rng(0).normal(size=(2, 100_001))
-expected = float(loss(pred, target))
-class Data(torch.utils.data.Dataset):
-    def __len__(self):
-        return 6
-    def __getitem__(self, index):
-        return float(loss(pred, target))
-values = list(torch.utils.data.DataLoader(Data(), num_workers=2, batch_size=1))
-print(len(values), all(value.item() == expected for value in values))
-"""
-
-
-def test_workers_of_a_data_loader() -> None:
-    pytest.importorskip("torch")
-    assert run_python(LOADER).split() == ["6", "True"]
-
-
-DEFINITION = """
-import numpy as np, lossfn
-def helper(xp, r):
-    return {body}
-class Mine(lossfn.PointwiseLoss):
-    def expression(self, xp, pred, target):
-        return helper(xp, pred - target)
-print(Mine()(np.full(600, 3.0), np.zeros(600)))
-"""
-
-
-def test_a_changed_helper_gives_new_numbers_in_a_new_process() -> None:
-    answers = [float(run_python(DEFINITION.format(body=body))) for body in ("r * r", "xp.abs(r)", "r * r")]
-    assert answers == [9.0, 3.0, 9.0]
-
-
-def test_a_changed_definition_gives_new_numbers_in_the_same_process() -> None:
-    namespace: dict[str, object] = {}
-    values = []
-    for body in ("r * r", "xp.abs(r)"):
-        exec(DEFINITION.format(body=body).replace("print(", "answer = ("), namespace)
-        values.append(float(namespace["answer"]))  # type: ignore[arg-type]
-    assert values == [9.0, 3.0]
-
-
-def test_without_a_cache_folder_kernels_live_in_memory(tmp_path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    assert run_python(DIGEST, LOSSFN_CACHE_DIR=str(blocked)) == run_python(DIGEST)
-
-
-def test_a_damaged_cache_is_derived_again(tmp_path) -> None:
-    first = run_python(DIGEST, LOSSFN_CACHE_DIR=str(tmp_path))
-    stored = list(tmp_path.glob("*.json"))
-    assert stored
-    for path in stored:
-        path.write_text(path.read_text()[:100])
-    assert run_python(DIGEST, LOSSFN_CACHE_DIR=str(tmp_path)) == first
-
-
-def test_a_folder_that_others_may_write_to_is_not_used(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tmp_path.chmod(0o777)
-    monkeypatch.setenv("LOSSFN_CACHE_DIR", str(tmp_path))
-    cache.folder.cache_clear()
-    try:
-        assert cache.folder() is None
-    finally:
-        cache.folder.cache_clear()
-
-
-SOURCE = """
+import warnings
+warnings.simplefilter("ignore")
+import numpy as np, torch
 import lossfn
-for loss in (lossfn.Huber(), lossfn.BinaryFocal(gamma=0.5), lossfn.GaussianNLL()):
-    for name, function in sorted(loss._definition.functions.items()):
-        print(name, function.lines, function.results)
+
+loss = lossfn.Huber(delta=0.7)
+pred, target = np.random.default_rng(0).normal(size=(2, 100_000))
+expected = float(loss(pred, target))
+
+class Losses(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+    def __getitem__(self, index):
+        return float(loss(pred, target)), loss(torch.tensor(pred), torch.tensor(target)).item()
+
+for by_kernel, by_tensors in torch.utils.data.DataLoader(Losses(), batch_size=2, num_workers=2):
+    assert (by_kernel == expected).all(), by_kernel
+    assert torch.allclose(by_tensors, torch.tensor(expected, dtype=torch.float64))
+print("ok")
 """
 
 
-def test_generated_source_does_not_depend_on_the_hash_seed(tmp_path) -> None:
-    texts = {
-        run_python(SOURCE, PYTHONHASHSEED=seed, LOSSFN_CACHE_DIR=str(tmp_path / seed)) for seed in ("0", "1", "12345")
-    }
-    assert len(texts) == 1
+@LAYERS
+def test_kernels_work_in_the_workers_of_a_data_loader(layer):
+    assert run_python(LOADER, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == "ok\n"
 
 
-def test_parameters_share_a_kernel_and_structural_ones_do_not() -> None:
-    assert lossfn.Huber(delta=1.0)._definition is lossfn.Huber(delta=7.0)._definition
-    assert lossfn.BinaryFocal(gamma=2.0)._definition is not lossfn.BinaryFocal(gamma=1.0)._definition
-    assert lossfn.BinaryFocal(gamma=0.3)._definition is lossfn.BinaryFocal(gamma=4.7)._definition
+CONCURRENT = """
+import threading
+import numpy as np
+import lossfn
+
+losses = [lossfn.Huber(delta=0.7), lossfn.BinaryFocal(gamma=2.0, alpha=0.25)]
+target = np.random.default_rng(0).integers(0, 2, 200_000).astype(float)
+pred = np.random.default_rng(0).normal(size=200_000)
+results, barrier = [], threading.Barrier(8)
+
+def work(index):
+    barrier.wait()
+    for _ in range(5):
+        value, gradient = losses[index % 2].value_and_gradient(pred, target)
+        results.append((index % 2, float(value), gradient.tobytes()))
+
+workers = [threading.Thread(target=work, args=(index,)) for index in range(8)]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
+assert len(results) == 40
+assert len(set(results)) == 2
+print("ok")
+"""
 
 
-def test_a_sum_is_one_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    run_kernel = dispatch.Evaluator._run_kernel
-    monkeypatch.setattr(dispatch.Evaluator, "_run_kernel", lambda *a: calls.append(1) or run_kernel(*a))
-    pred, target = np.full(600, 2.0), np.zeros(600)
-    value = (0.7 * lossfn.SquaredError() + 0.3 * lossfn.AbsoluteError())(pred, target)
-    np.testing.assert_allclose(value, 0.7 * 4 + 0.3 * 2)
-    assert len(calls) == 1
+@LAYERS
+def test_eight_threads_may_call_at_once(layer):
+    assert run_python(CONCURRENT, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS="2") == "ok\n"
+
+
+def test_the_pool_shares_out_every_block_once():
+    for count in (0, 1, 2, 3, 17):
+        seen, lock = [], threading.Lock()
+
+        def task(first, last, seen=seen, lock=lock):
+            with lock:
+                seen.extend(range(first, last))
+            return last - first
+
+        assert threads.run(task, count) == count
+        assert sorted(seen) == list(range(count))
+
+
+def test_an_error_in_another_thread_reaches_the_caller():
+    def task(first, last):
+        if last == 8:
+            raise ArithmeticError("in the last share")
+        return first
+
+    with pytest.raises(ArithmeticError, match="in the last share"):
+        threads.run(task, 8)
+
+
+# ---- memory ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_kernel_serves_all_values_of_a_parameter():
+    before = set(kernels._kernels)
+    for delta in (0.11, 0.22, 0.33):
+        through_value_and_gradient("kernel", Huber(delta=delta), np.ones(3), np.zeros(3))
+    assert len(set(kernels._kernels) - before) <= 1
+    assert Huber(delta=0.11)._definition is Huber(delta=0.33)._definition
+    assert BinaryFocal(gamma=1.5)._definition is BinaryFocal(gamma=2.5)._definition
+    assert BinaryFocal(gamma=1.0)._definition is not BinaryFocal(gamma=2.0)._definition
+
+
+def test_value_and_gradient_needs_little_more_memory_than_the_gradient():
+    import tracemalloc
+
+    size = 400_000
+    pred, target = draw(Huber(), size)
+    out = np.empty(size)
+    Huber().value_and_gradient(pred, target, out=out)
+    tracemalloc.start()
+    Huber().value_and_gradient(pred, target, out=out)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # One array of this size is 3 200 000 bytes.
+    assert peak < 200_000

@@ -1,0 +1,276 @@
+"""From an expression to source: what can be recorded, what is derived from it, and how it is kept."""
+
+from __future__ import annotations
+
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import VARIANTS, every_variant, raises, run_python
+
+import lossfn
+from lossfn import BinaryCrossEntropy, BinaryFocal, Hinge, Huber, fields
+from lossfn.engine import cache, definition
+from lossfn.engine.trace import ExpressionError, Recorder, symbol, text_of
+
+# ---- recording ------------------------------------------------------------------------------------------------------
+
+REFUSED = {
+    "==": (lambda xp, p, y: xp.where(p == y, 0, 1), "xp.equal"),
+    "!=": (lambda xp, p, y: xp.where(p != y, 0, 1), "xp.equal"),
+    "if": (lambda _xp, p, y: p if p > y else y, "xp.where"),
+    "and": (lambda xp, p, y: xp.where(p > y and p > 0, 0, 1), "xp.logical_and"),
+    "not": (lambda xp, p, y: xp.where(not p > y, 0, 1), "xp.logical_and"),
+    "max": (lambda _xp, p, y: max(p, y), "xp.where"),
+    "a method": (lambda _xp, p, y: (p - y).abs(), "xp.abs(...), not methods"),
+    "an attribute": (lambda _xp, p, _y: p.T, "not methods"),
+    "a function of numpy": (lambda _xp, p, y: np.exp(p - y), "write xp.exp(...)"),
+    "numpy.maximum": (lambda _xp, p, y: np.maximum(p, y), "write xp.maximum(...)"),
+    "numpy.where": (lambda _xp, p, y: np.where(p > y, p, y), "xp.where"),
+    "numpy.sum": (lambda _xp, p, y: np.sum(p - y), "functions of xp"),
+    "an array": (lambda _xp, p, _y: np.array([1.0, 2.0]) * p, "got ndarray"),
+    "a function of math": (lambda _xp, p, _y: __import__("math").exp(p), "write xp.exp(...)"),
+    "an unknown primitive": (lambda xp, p, _y: xp.expp(p), "xp.expp is not a primitive; there are abs, "),
+    "a root": (lambda _xp, p, y: (p - y) ** 0.5, "xp.power(x, p)"),
+    "a power": (lambda _xp, p, _y: 2**p, "xp.exp(x * math.log(2))"),
+    "unpacking": (lambda _xp, p, _y: sum(p), "declare heads"),
+    "no result": (lambda _xp, _p, _y: None, "got NoneType"),
+    "text": (lambda _xp, p, _y: p + "1", "got str"),
+}
+
+
+@pytest.mark.parametrize(("expression", "cure"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_recorded_is_refused_with_the_cure(expression, cure):
+    with raises(ExpressionError, cure):
+        lossfn.define("Mine", expression)
+
+
+def test_an_expression_that_is_missing_is_named():
+    class Empty(lossfn.PointwiseLoss):
+        pass
+
+    with raises(NotImplementedError, "Empty defines no expression"):
+        Empty()([1.0], [0.0])
+
+
+def test_numbers_of_numpy_are_numbers():
+    two = np.float64(2.0)
+    plain = lossfn.define("Plain", lambda xp, p, y: xp.where(p - y > 2.0, 2.0 * (p - y) - 1.0, (y - p) / 2.0))
+    numpy = lossfn.define("Numpy", lambda xp, p, y: xp.where(two < p - y, two * (p - y) - np.int8(1), (y - p) / two))
+    pred, target = np.linspace(-5, 5, 21), np.zeros(21)
+    np.testing.assert_array_equal(numpy().elementwise(pred, target), plain().elementwise(pred, target))
+
+
+def test_shared_parts_are_recorded_once():
+    xp, x = Recorder(), symbol("x")
+    part = xp.exp(x)
+    assert text_of(part + part).count("exp") == 1
+    assert text_of(xp.exp(x) + xp.exp(x)) == text_of(part + part)
+    assert text_of(x - 1) != text_of(1 - x)
+
+
+# ---- deriving -------------------------------------------------------------------------------------------------------
+
+
+def lines_of(loss, name="value"):
+    return "\n".join(loss._definition.functions[name].lines)
+
+
+@every_variant
+def test_derivatives_are_taken_in_the_variable_that_shortens_them(loss):
+    source = lines_of(loss, "gradient")
+    if loss.task == "regression" and loss.link == "identity":
+        assert "_residual = (" in source
+        # The target enters through the residual alone.
+        assert source.count("target") == 1
+    elif isinstance(loss, (Hinge, BinaryFocal)):
+        assert "_margin = (" in source
+    else:
+        assert "_residual" not in source
+
+
+@every_variant
+def test_generated_source_is_small_and_complete(loss):
+    functions = loss._definition.functions
+    assert {"value", "gradient", "hessian", "value_and_gradient", "gradient_and_hessian"} <= set(functions)
+    for function in functions.values():
+        # Nothing of SymPy is left, and every number has the data's dtype.
+        text = "\n".join([*function.lines, *function.results])
+        assert "Derivative" not in text
+        assert "Piecewise" not in text
+        assert len(function.lines) < 40
+
+
+@every_variant
+def test_formulas_are_readable_latex(loss):
+    for formula in (loss.formula, loss.gradient_formula, loss.hessian_formula):
+        assert formula.count("{") == formula.count("}")
+        assert formula.count(r"\left") == formula.count(r"\right")
+        # Names of primitives, parameters and variables would mean that something was not translated.
+        for name in ("p_", "h_", "_residual", "_margin", "xmul", "log1psq", "sqrt1psq", "softplus", "infinity"):
+            assert name not in formula
+
+
+SOURCES = """
+import lossfn
+for entry in lossfn.catalogue():
+    for loss in entry.variants:
+        definition = loss._definition
+        print(definition.key, definition.formulas)
+        for name, function in definition.functions.items():
+            print(name, function.lines, function.results)
+"""
+
+
+def test_derived_source_does_not_depend_on_the_hash_seed(tmp_path):
+    first, second = (
+        run_python(SOURCES, PYTHONHASHSEED=seed, LOSSFN_CACHE_DIR=str(tmp_path / seed)) for seed in ("0", "4242")
+    )
+    assert first == second
+    assert first.count("gradient_and_hessian") == len(VARIANTS)
+
+
+def test_structural_parameters_give_definitions_of_their_own_and_others_share_one():
+    assert Huber(delta=1.0)._definition is Huber(delta=7.0)._definition
+    assert BinaryFocal(gamma=1.5)._definition is BinaryFocal(gamma=4.7)._definition
+    keys = {BinaryFocal(gamma=gamma)._definition.key for gamma in (0.0, 1.0, 2.0, 3.0, 4.0)}
+    assert len(keys) == 5
+    assert BinaryFocal(alpha=0.25)._definition is BinaryFocal(alpha=0.75)._definition
+    assert BinaryFocal(alpha=0.25)._definition is not BinaryFocal()._definition
+    assert len({BinaryCrossEntropy(inputs=inputs)._definition.key for inputs in ("logits", "probabilities")}) == 2
+
+
+def test_labels_of_a_loss_change_its_definition():
+    def make(target):
+        return lossfn.define("Mine", lambda _xp, p, y: p * y, target=target)()._recorded
+
+    assert make(fields.REAL).key != make(fields.BINARY).key
+
+
+# ---- keeping --------------------------------------------------------------------------------------------------------
+
+# The same class name, file and line; the size takes the compiled kernel.
+DEFINITION = """
+import numpy as np
+import lossfn
+
+
+def helper(xp, r):
+    return {body}
+
+
+class Mine(lossfn.PointwiseLoss):
+    def expression(self, xp, pred, target):
+        return helper(xp, pred - target)
+
+
+answer = float(Mine()(np.full(600, 3.0), np.zeros(600))), float(Mine()(np.full(5, 3.0), np.zeros(5)))
+"""
+
+
+def test_a_changed_helper_gives_new_numbers_in_the_same_process():
+    answers = []
+    for body in ("r * r", "xp.abs(r)", "r * r"):
+        namespace: dict[str, object] = {"__name__": "mine"}
+        exec(DEFINITION.format(body=body), namespace)
+        answers.append(namespace["answer"])
+    assert answers == [(9.0, 9.0), (3.0, 3.0), (9.0, 9.0)]
+
+
+def test_a_changed_helper_gives_new_numbers_in_a_new_process():
+    code = DEFINITION + "print(answer)"
+    answers = [run_python(code.format(body=body)).strip() for body in ("r * r", "xp.abs(r)", "r * r")]
+    assert answers == ["(9.0, 9.0)", "(3.0, 3.0)", "(9.0, 9.0)"]
+
+
+NUMBERS = """
+import numpy as np, lossfn
+loss = lossfn.Huber(delta=0.7)
+pred, target = np.random.default_rng(0).normal(size=(2, 1000))
+value, gradient = loss.value_and_gradient(pred, target)
+print(float(value).hex(), gradient.sum().hex())
+"""
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    return run_python(NUMBERS)
+
+
+def test_a_damaged_cache_is_derived_again(tmp_path, numbers):
+    assert run_python(NUMBERS, LOSSFN_CACHE_DIR=str(tmp_path)) == numbers
+    (stored,) = tmp_path.glob("*.json")
+    intact = stored.read_text()
+    stored.write_text(intact[:100])
+    assert run_python(NUMBERS, LOSSFN_CACHE_DIR=str(tmp_path)) == numbers
+    assert stored.read_text() == intact
+
+
+class _Recorded:
+    """Stands for a recorded loss where only its key matters."""
+
+    def __init__(self, key):
+        self.key = key
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "7", '{"key": "x"}', '{"functions": {"value": 3}}'])
+def test_any_damage_counts_as_absent(monkeypatch, damage):
+    monkeypatch.setattr(cache, "read", lambda _name: damage)
+    assert definition.known(_Recorded("a key that nobody has")) is None
+
+
+def test_damaged_source_of_a_kernel_is_written_again(tmp_path, numbers):
+    run_python(NUMBERS, LOSSFN_CACHE_DIR=str(tmp_path))
+    (kernel,) = tmp_path.glob("lossfn_*.py")
+    kernel.write_text("raise SystemExit")
+    assert run_python(NUMBERS, LOSSFN_CACHE_DIR=str(tmp_path)) == numbers
+
+
+def test_without_a_usable_folder_kernels_live_in_memory(tmp_path, numbers):
+    occupied = tmp_path / "a file"
+    occupied.write_text("not a folder")
+    open_to_all = tmp_path / "open to all"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    for folder in (occupied, open_to_all):
+        assert run_python(NUMBERS, LOSSFN_CACHE_DIR=str(folder)) == numbers
+    assert list(open_to_all.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="ownership is a matter of POSIX systems")
+def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOSSFN_CACHE_DIR", str(tmp_path))
+    owner = os.getuid()
+    try:
+        cache.folder.cache_clear()
+        assert cache.folder() == tmp_path
+        cache.folder.cache_clear()
+        monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+        assert cache.folder() is None
+    finally:
+        cache.folder.cache_clear()
+
+
+def test_a_new_folder_is_private(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    run_python("import lossfn; lossfn.Huber()([1.0], [0.0])", LOSSFN_CACHE_DIR=str(folder))
+    assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
+
+
+def test_processes_that_start_on_an_empty_cache_agree(tmp_path, numbers):
+    with ThreadPoolExecutor(3) as pool:
+        printed = list(pool.map(lambda _: run_python(NUMBERS, LOSSFN_CACHE_DIR=str(tmp_path)), range(3)))
+    assert set(printed) == {numbers}
+    # Writes are atomic: nothing half-written is left.
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_cached_definition_needs_no_sympy():
+    code = """
+import sys, numpy as np, lossfn
+print(lossfn.Huber(delta=0.7)(np.ones(3), np.zeros(3)), "sympy" in sys.modules, "numba" in sys.modules)
+"""
+    run_python(code)
+    assert run_python(code).split()[1:] == ["False", "False"]
