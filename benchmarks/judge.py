@@ -1,0 +1,73 @@
+"""Measure one loss by both paths and list where it breaks the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from benchmarks import rule
+from benchmarks.exact import KINDS, Table, limits, reference
+from benchmarks.measure import PATHS, Score, compute, numbers_for_nan, score, wrong_limits
+from benchmarks.points import Points, finite_points, in_precision, limit_points, nan_points
+from benchmarks.tables import number
+from lossfn import PointwiseLoss
+
+
+@dataclass
+class Judgement:
+    """What was measured for one loss and dtype.
+
+    Attributes
+    ----------
+    loss, dtype : PointwiseLoss, str
+        The loss as the catalogue lists it, and the dtype to which its parameters were rounded.
+    points, exact : Points, dict
+        The finite points and the exact entries there.
+    scores : dict
+        By path and kind.
+    wrong : list of str
+        Where the rule is broken.
+    """
+
+    loss: PointwiseLoss
+    dtype: str
+    points: Points
+    exact: Table
+    scores: dict[tuple[str, str], Score] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def units(self, kind: str) -> float:
+        """Return the larger error of the two paths."""
+        return max(self.scores[path, kind].units for path in PATHS)
+
+
+def judge(loss: PointwiseLoss, dtype: str, size: int) -> Judgement:
+    """Measure one loss in one dtype, at about ten times ``size`` points."""
+    rounded = in_precision(loss, dtype)
+    units = rule.claim(loss).units
+    points, at_limits = finite_points(rounded, dtype, size), limit_points(rounded, dtype)
+    at_nan = nan_points(rounded, dtype)
+    result = Judgement(loss, dtype, points, reference(rounded, points))
+    exact_limits = limits(rounded, at_limits)
+    for path in PATHS:
+        finite, infinite, nan = (compute(rounded, place, path) for place in (points, at_limits, at_nan))
+        for kind in KINDS:
+            found = score(rounded, points, result.exact[kind], finite[kind])
+            result.scores[path, kind] = found
+            wrong = [*_broken(rounded, kind, found, units)]
+            wrong += [f"limit: {text}" for text in wrong_limits(at_limits, exact_limits[kind], infinite[kind], units)]
+            wrong += [f"not NaN: {text}" for text in numbers_for_nan(at_nan, nan[kind])]
+            result.wrong += [f"{kind} by {path}: {text}" for text in wrong]
+    return result
+
+
+def _broken(loss: PointwiseLoss, kind: str, result: Score, units: float) -> Iterator[str]:
+    """Yield how a score breaks the rule."""
+    if result.units > units:
+        yield f"{number(result.units)} units at {result.place}"
+    if result.subnormal_units > rule.SUBNORMAL_UNITS:
+        yield f"not even small at {result.subnormal_place}"
+    if result.wrong_overflows:
+        yield f"not infinite at {result.overflow_place}"
+    if kind == "value" and loss.lower_bound >= 0 and result.negative_place:
+        yield f"negative at {result.negative_place}"

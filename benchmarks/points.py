@@ -1,0 +1,219 @@
+"""Test points of a loss: the whole range of a dtype, ordinary numbers, and both sides of everything that is special."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lossfn import PointwiseLoss, fields
+
+FLOATS: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Predictions, one row of heads for each point, and targets; both are numbers of the dtype."""
+
+    heads: Array
+    target: Array
+
+    @property
+    def pred(self) -> Array:
+        """The predictions in the shape that losses take."""
+        return self.heads[:, 0] if self.heads.shape[1] == 1 else self.heads
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+def in_precision(loss: PointwiseLoss, dtype: str) -> PointwiseLoss:
+    """Return the loss with its parameters rounded to the dtype, as every path uses them."""
+    rounded = {name: float(FLOATS[dtype](number)) for name, number in float_parameters(loss).items()}
+    return dataclasses.replace(loss, **rounded)
+
+
+def float_parameters(loss: PointwiseLoss) -> dict[str, float]:
+    """Return the parameters that are real numbers."""
+    values = {field.name: getattr(loss, field.name) for field in dataclasses.fields(loss)}
+    return {name: value for name, value in values.items() if isinstance(value, float)}
+
+
+def features(loss: PointwiseLoss) -> list[float]:
+    """Return the sizes of residual, margin or prediction at which something may happen: 0, 1 and every parameter."""
+    return sorted({0.0, 1.0, *float_parameters(loss).values()})
+
+
+def is_margin_loss(loss: PointwiseLoss) -> bool:
+    """Whether the loss is a function of prediction times label; the others with kinks are functions of the residual."""
+    return loss.target == fields.SIGNED
+
+
+def has_labels(loss: PointwiseLoss) -> bool:
+    """Whether targets are labels of two classes, or probabilities between them."""
+    return loss.target in (fields.BINARY, fields.SIGNED, fields.PROBABILITY)
+
+
+def finite_points(loss: PointwiseLoss, dtype: str, size: int) -> Points:
+    """Return finite points inside the domains; ``size`` is the number of points of each of a few sorts.
+
+    The loss must already be ``in_precision`` of the dtype.
+    """
+    info = np.finfo(FLOATS[dtype])
+    rng = np.random.default_rng(2024)
+    targets = _targets(loss, info, rng, size)
+
+    def any_target(count: int) -> Array:
+        return rng.choice(targets, count)
+
+    parts = [
+        (_ordinary(loss.prediction, rng, size), loss.target.sample(rng, size)),
+        (_magnitudes(info, rng, size), any_target(size)),
+        (_moderate(rng, size), any_target(size)),
+        _near_features(loss, info, rng, targets),
+        _special(loss, info, targets),
+    ]
+    if not loss.target.is_discrete:
+        ordinary = loss.target.sample(rng, size)
+        parts.append((_moderate(rng, size), ordinary))
+        parts.append(_around_target(info, rng, targets, size))
+    if loss.link == "log":
+        parts.append(_around_root(info, rng, targets, size))
+    with np.errstate(over="ignore"):
+        first = np.concatenate([part[0] for part in parts]).astype(FLOATS[dtype])
+        target = np.concatenate([part[1] for part in parts]).astype(FLOATS[dtype])
+    others = [_scale_head(info, rng, len(first)).astype(FLOATS[dtype]) for _ in loss.heads[1:]]
+    return _inside(loss, Points(np.stack([first, *others], axis=1), target))
+
+
+def limit_points(loss: PointwiseLoss, dtype: str) -> Points:
+    """Return points with infinite predictions, or on the boundary of the predictions' domain."""
+    real = FLOATS[dtype]
+    edges = [edge for edge in (-np.inf, np.inf, loss.prediction.low, loss.prediction.high) if edge in loss.prediction]
+    targets = [target for target in (0.0, 1.0, -1.0, 0.25, 7.0) if target in loss.target]
+    inner = loss.prediction.example
+    rows = []
+    for position in range(len(loss.heads)):
+        for edge in sorted(set(edges)):
+            row = [inner] * len(loss.heads)
+            row[position] = edge
+            rows.append(row)
+    heads = np.repeat(np.array(rows, real), len(targets), axis=0)
+    return Points(heads, np.tile(np.array(targets, real), len(rows)))
+
+
+def nan_points(loss: PointwiseLoss, dtype: str) -> Points:
+    """Return points where one head is not a number."""
+    real = FLOATS[dtype]
+    heads = np.full((len(loss.heads),) * 2, loss.prediction.example, real)
+    np.fill_diagonal(heads, np.nan)
+    targets = [target for target in (0.0, 1.0, -1.0) if target in loss.target]
+    return Points(np.repeat(heads, len(targets), axis=0), np.tile(np.array(targets, real), len(heads)))
+
+
+def _inside(loss: PointwiseLoss, points: Points) -> Points:
+    inside = [
+        float(target) in loss.target and all(np.isfinite(head) and _is_interior(loss, float(head)) for head in row)
+        for row, target in zip(points.heads, points.target, strict=True)
+    ]
+    kept = np.concatenate([points.heads[inside], points.target[inside][:, None]], axis=1)
+    # 0 and -0 are different points.
+    bits = kept.view(np.uint32 if kept.dtype == np.float32 else np.uint64)
+    _, first = np.unique(bits, axis=0, return_index=True)
+    kept = kept[np.sort(first)]
+    return Points(np.ascontiguousarray(kept[:, :-1]), np.ascontiguousarray(kept[:, -1]))
+
+
+def _is_interior(loss: PointwiseLoss, head: float) -> bool:
+    return head in loss.prediction and head not in (loss.prediction.low, loss.prediction.high)
+
+
+def _targets(loss: PointwiseLoss, info: Any, rng: np.random.Generator, size: int) -> Array:
+    domain = loss.target
+    if domain.is_discrete:
+        return np.array(domain.members)
+    if domain == fields.PROBABILITY:
+        # Most labels are 0 or 1; the others lie near both ends and between.
+        soft = np.concatenate([[0.5, 0.1, 0.9, float(info.eps), 1 - float(info.epsneg)], rng.uniform(0, 1, 5)])
+        return np.concatenate([np.tile([0.0, 1.0], 10), soft])
+    numbers = np.concatenate([_magnitudes(info, rng, size), _moderate(rng, size), np.zeros(size // 2)])
+    if domain.low >= 0:
+        counts = rng.poisson(3.0, size).astype(float)
+        return np.concatenate([np.abs(numbers), counts, [1.0, 2.0, 1e6]])
+    return np.concatenate([numbers, domain.sample(rng, size)])
+
+
+def _ordinary(domain: fields.Domain, rng: np.random.Generator, size: int) -> Array:
+    return domain.sample(rng, size)
+
+
+def _magnitudes(info: Any, rng: np.random.Generator, size: int) -> Array:
+    """Both signs, all exponents from the smallest subnormal to the largest number."""
+    exponents = np.linspace(float(info.minexp - info.nmant), float(info.maxexp), size, endpoint=False)
+    with np.errstate(over="ignore", under="ignore"):
+        return rng.choice([-1.0, 1.0], size) * np.exp2(exponents) * rng.uniform(1.0, 2.0, size)
+
+
+def _moderate(rng: np.random.Generator, size: int) -> Array:
+    """Both signs, about a millionth to a thousand: where most losses bend."""
+    return rng.choice([-1.0, 1.0], size) * np.exp2(rng.uniform(-20, 10, size))
+
+
+def _near_features(loss: PointwiseLoss, info: Any, rng: np.random.Generator, targets: Array) -> tuple[Array, Array]:
+    """Residuals or margins at every feature and one or two units beside it."""
+    factors = 1 + float(info.eps) * np.array([-2, -1, -0.5, 0, 1, 2])
+    sizes = np.unique(np.concatenate([feature * factors for feature in features(loss)]))
+    values = np.concatenate([sizes, -sizes])
+    if has_labels(loss):
+        labels = (-1.0, 1.0) if is_margin_loss(loss) else (0.0, 1.0)
+        return np.tile(values, 2), np.repeat(labels, len(values))
+    # Beside a target of 0 the residual is exact; beside others it is rounded.
+    centres = [0.0, 1.0, rng.choice(targets), *loss.target.sample(rng, 3)]
+    with np.errstate(over="ignore"):
+        return np.concatenate([centre + values for centre in centres]), np.repeat(centres, len(values))
+
+
+def _special(loss: PointwiseLoss, info: Any, targets: Array) -> tuple[Array, Array]:
+    smallest, normal = float(info.smallest_subnormal), float(info.smallest_normal)
+    sizes = [0.0, smallest, 3 * smallest, normal * (1 - float(info.eps)), normal, float(info.eps), float(info.max)]
+    if not has_labels(loss):
+        # Where squares overflow, and where only half of them does not.
+        sizes += [float(np.sqrt(info.max)), 1.2 * float(np.sqrt(info.max))]
+    values = np.array([*sizes, *(-size for size in sizes)])
+    ordered = np.unique(targets)
+    centres = ordered[[0, len(ordered) // 2, -1]]
+    return np.tile(values, len(centres)), np.repeat(centres, len(values))
+
+
+def _around_target(info: Any, rng: np.random.Generator, targets: Array, size: int) -> tuple[Array, Array]:
+    """Predictions a few units to a few times the target away from it."""
+    centres = rng.choice(targets, size)
+    relative = rng.choice([-1.0, 1.0], size) * np.exp2(rng.uniform(-info.nmant, 1, size))
+    with np.errstate(over="ignore"):
+        return centres * (1 + relative), centres
+
+
+def _around_root(info: Any, rng: np.random.Generator, targets: Array, size: int) -> tuple[Array, Array]:
+    """Log rates at and around the logarithm of the target, where the gradient vanishes."""
+    centres = rng.choice(targets[targets > 0], size)
+    relative = rng.choice([-1.0, 0.0, 1.0], size) * np.exp2(rng.uniform(-info.nmant, 1, size))
+    return np.log(centres) * (1 + relative), centres
+
+
+def _scale_head(info: Any, rng: np.random.Generator, size: int) -> Array:
+    """Log-variances: 0, ordinary, of all sizes, and so that variances reach the limits of the dtype."""
+    limit = float(info.maxexp) * np.log(2)
+    choices = np.stack(
+        [
+            np.zeros(size),
+            rng.normal(0, 2, size),
+            _moderate(rng, size),
+            rng.uniform(-limit, limit, size),
+            rng.permutation(_magnitudes(info, rng, size)),
+        ]
+    )
+    return choices[rng.choice(5, size, p=[0.1, 0.3, 0.25, 0.25, 0.1]), np.arange(size)]

@@ -1,0 +1,79 @@
+"""The rule of accuracy: what each loss claims, and where the rule does not apply."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.points import Points
+from lossfn import PointwiseLoss, fields
+
+
+class Claim(NamedTuple):
+    """The largest error, in units in the last place per max(1, condition), and why that much."""
+
+    units: float
+    reason: str
+
+
+FEW = Claim(4, "few primitives")
+CHAINS = {
+    "PseudoHuber": Claim(10, "the Hessian is the cube of 1/√(1 + u²), whose error counts three times"),
+    "BinaryFocal": Claim(10, "a power of a sigmoid times a softplus; the Hessian sums three products of such chains"),
+}
+
+CROSSING = "rounded residual across a kink"
+OVERFLOW = "residual beyond the dtype"
+SCALED_OVERFLOW = "scaled residual beyond the dtype"
+SCALED_UNDERFLOW = "subnormal scaled residual"
+RECIPROCAL_OVERFLOW = "subnormal log-probability"
+
+#: Why numbers are left out. Whatever the reason, NaN is an error.
+REASONS = {
+    CROSSING: "Rounding moves the residual to another side of a kink than the exact one; the derivative that jumps "
+    "there is that of the rounded residual.",
+    OVERFLOW: "The difference of prediction and target is larger than the largest number: an infinity is accepted even "
+    "where a factor below 1 brings the exact result back into range.",
+    SCALED_OVERFLOW: "The residual divided by a scale below 1 is larger than the largest number: an infinity is "
+    "accepted, although the exact result is a little inside the range.",
+    SCALED_UNDERFLOW: "The residual divided by a scale above 1 is subnormal and has lost digits, although the exact "
+    "result is a little above the subnormal numbers.",
+    RECIPROCAL_OVERFLOW: "The reciprocal of a log-probability so near to 0 is larger than the largest number: an "
+    "infinity is accepted even where a label next to 1 brings the exact derivative back into range.",
+}
+#: Results that are subnormal may inherit the few digits of subnormal intermediate results, but must be that small.
+SUBNORMAL_UNITS = 2.0**23
+#: Losses that divide the residual by this parameter before anything else.
+DIVIDING = {"PseudoHuber": "delta", "LogCosh": "scale"}
+
+
+def claim(loss: PointwiseLoss) -> Claim:
+    """Return what a loss claims."""
+    return CHAINS.get(type(loss).__name__, FEW)
+
+
+def reasons(loss: PointwiseLoss, points: Points) -> list[str]:
+    """Return for each point why the rule is relaxed there, or an empty text."""
+    smallest = float(np.finfo(points.target.dtype).smallest_normal)
+    with np.errstate(all="ignore"):
+        residual = points.heads[:, 0] - points.target
+        scale = getattr(loss, DIVIDING.get(type(loss).__name__, ""), 1.0)
+        scaled = residual / residual.dtype.type(scale)
+    found = np.full(len(points), "", object)
+    if scale != 1.0:
+        found[(scaled != 0) & (np.abs(scaled) < smallest)] = SCALED_UNDERFLOW
+        found[np.isinf(scaled)] = SCALED_OVERFLOW
+    found[np.isinf(residual)] = OVERFLOW
+    if loss.prediction == fields.LOG_PROBABILITY:
+        with np.errstate(all="ignore"):
+            found[np.isinf(1 / points.heads[:, 0])] = RECIPROCAL_OVERFLOW
+    return found.tolist()
+
+
+def is_left_out(reason: str, got: float) -> bool:
+    """Whether a computed number is accepted for the reason that holds at its point."""
+    if reason in (OVERFLOW, SCALED_OVERFLOW, RECIPROCAL_OVERFLOW):
+        return math.isinf(got)
+    return bool(reason) and math.isfinite(got)
