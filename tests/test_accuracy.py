@@ -1,0 +1,109 @@
+"""Every loss against exact arithmetic over its whole domain, by the rule of ``make accuracy``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from conftest import CATALOGUE, every_loss, every_variant
+
+import lossfn
+from lossfn.engine import oracle
+
+# The measurement lives beside the documents that it writes, outside the package.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import exact, measure, rule
+from benchmarks.judge import judge
+from benchmarks.points import FLOATS, Points, finite_points, in_precision
+
+#: Points of each sort; the official table takes more.
+SIZE = 3
+
+every_dtype = pytest.mark.parametrize("dtype", FLOATS)
+
+
+@every_dtype
+@every_variant
+def test_errors_stay_within_what_the_loss_claims(loss: Any, dtype: str) -> None:
+    wrong = judge(loss, dtype, SIZE).wrong
+    assert not wrong, "\n".join(wrong)
+
+
+def at(pred: float, target: float, dtype: str = "float64") -> Points:
+    return Points(np.array([[pred]], FLOATS[dtype]), np.array([target], FLOATS[dtype]))
+
+
+@every_loss
+def test_differences_agree_with_those_of_the_engines_oracle(loss: Any) -> None:
+    random = np.random.default_rng(7)
+    heads = loss.prediction.sample(random, 3 * len(loss.heads)).reshape(3, -1)
+    points = Points(heads, loss.target.sample(random, 3))
+    found = exact.reference(loss, points)
+    with mpmath.workdps(oracle.DIGITS):
+        precise = exact.with_exact_parameters(loss)
+        for row, (pred, target) in enumerate(zip(heads, points.target, strict=True)):
+            place = [mpmath.mpf(float(x)) for x in pred], mpmath.mpf(float(target))
+            hessian = [entry for line in oracle.hessian(precise, *place) for entry in line]
+            expected = [oracle.value(precise, *place), *oracle.gradient(precise, *place), *hessian]
+            entries = [entry for kind in exact.KINDS for entry in found[kind][row]]
+            for entry, wanted in zip(entries, expected, strict=True):
+                assert mpmath.almosteq(entry.numbers[0], wanted, rel_eps=1e-40, abs_eps=1e-60)
+
+
+def test_at_a_kink_the_documented_subgradient_is_exact_and_both_curvatures_are_right() -> None:
+    tie = exact.reference(lossfn.AbsoluteError(), at(3.0, 3.0))
+    assert [tie[kind][0][0].numbers for kind in exact.KINDS] == [(0,), (0,), (0,)]
+    edge = exact.reference(lossfn.Huber(delta=0.5), at(1.0, 0.5))["Hessian"][0][0]
+    assert edge.numbers == (1, 0)
+
+
+def test_a_residual_that_rounds_onto_a_kink_is_left_out() -> None:
+    points = at(0.9999989499501142, -1.0500498858429078e-06)
+    assert points.heads[0, 0] - points.target[0] == 1.0
+    loss = lossfn.Huber()
+    entries = exact.reference(loss, points)["Hessian"]
+    result = measure.score(loss, points, entries, np.array([[1.0]]))
+    assert result.left_out == {rule.CROSSING: 1}
+    assert result.units == 0
+
+
+@every_dtype
+def test_an_error_is_counted_in_units_of_the_condition(dtype: str) -> None:
+    loss = in_precision(lossfn.BinaryCrossEntropy(), dtype)
+    points = at(-20.0, 0.0, dtype)
+    entries = exact.reference(loss, points)["value"]
+    # log(1 + e^-20): the condition is 20.
+    right = FLOATS[dtype](float(entries[0][0].numbers[0]))
+    wrong = right + 200 * np.spacing(right)
+    assert measure.score(loss, points, entries, np.array([[right]])).units < 1
+    assert measure.score(loss, points, entries, np.array([[wrong]])).units == pytest.approx(10, rel=0.1)
+
+
+@pytest.mark.parametrize("got", [np.nan, -np.inf, 0.0, 1.0])
+def test_a_result_beyond_the_dtype_must_be_that_infinity(got: float) -> None:
+    points = at(1e200, 0.0)
+    loss = lossfn.SquaredError()
+    entries = exact.reference(loss, points)["value"]
+    assert measure.score(loss, points, entries, np.array([[got]])).wrong_overflows == 1
+    assert measure.score(loss, points, entries, np.array([[np.inf]])).wrong_overflows == 0
+
+
+@every_dtype
+def test_points_reach_every_corner(dtype: str) -> None:
+    info = np.finfo(FLOATS[dtype])
+    for loss in (variant for entry in CATALOGUE for variant in entry.variants):
+        points = finite_points(in_precision(loss, dtype), dtype, SIZE)
+        sizes = np.abs(points.heads[:, 0])
+        assert points.heads.dtype == points.target.dtype == FLOATS[dtype]
+        assert ((sizes > 0) & (sizes < info.smallest_normal)).any()
+        assert all(float(target) in loss.target for target in points.target)
+        if np.isinf(loss.prediction.high):
+            assert sizes.max() == info.max
+            assert (np.signbit(points.heads[:, 0]) & (sizes == 0)).any()
+        if loss.smoothness < 2 and not loss.target.is_discrete:
+            assert (points.heads[:, 0] == points.target).any()
