@@ -159,8 +159,14 @@ class PointwiseLoss(Loss):
             target=self.target,
             gradient=gradient,
             hessian=hessian,
-            symbols={**dict(zip(names, self.head_symbols, strict=True)), **latex},
+            symbols={**dict(zip(names, self._latex_of_heads(), strict=True)), **latex},
         )
+
+    def _latex_of_heads(self) -> list[str]:
+        if len(self.head_symbols) == len(self.heads):
+            return list(self.head_symbols)
+        # Several heads without symbols of their own go by their names.
+        return [rf"\mathrm{{{head}}}".replace("_", r"\_") for head in self.heads]
 
     @cached_property
     def _evaluator(self) -> Evaluator:
