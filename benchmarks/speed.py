@@ -1,0 +1,150 @@
+"""Time value and gradient beside other libraries, print it and write it into ``docs/benchmarks.md``.
+
+``python -m benchmarks.speed [--quick]``: one process, two threads for everybody. The contestants of a row take turns,
+so that a slow spell of the machine meets them all; medians are compared after rounds to warm up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+THREADS = 2
+# Before the libraries look: they count processors when they are imported.
+for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ[variable] = str(THREADS)
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from benchmarks.contestants import FLOOR, LOSSES, OURS, Run, contestants, floors, inputs  # noqa: E402
+from benchmarks.report import document  # noqa: E402
+from benchmarks.startup import measure_startup  # noqa: E402
+from benchmarks.tables import short, write  # noqa: E402
+from lossfn import PointwiseLoss  # noqa: E402
+
+SIZES = (10**7, 10**5, 10**3)
+WARM_UP = 10
+#: Rounds of a row: at least so many; then until that many or those seconds; fewer only beyond the last limit.
+LEAST, MOST = 20, 400
+SECONDS, LIMIT = 3.0, 25.0
+FEWEST = 5
+#: Seconds between turns; seconds and calls that a turn of quick calls takes.
+PAUSE, TURN, MANY = 0.005, 0.002, 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """Median seconds of each contestant for one loss, size and dtype, over so many rounds."""
+
+    loss: str
+    size: int
+    dtype: str
+    seconds: dict[str, float]
+    rounds: int
+
+
+def time_in_turns(runs: dict[str, Callable[[], Any]]) -> tuple[dict[str, float], int]:
+    """Return the median seconds of each run, all taking turns, and the number of rounds."""
+    names = list(runs)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    start = time.perf_counter()
+    calls = dict.fromkeys(names, 1)
+    for _ in range(WARM_UP):
+        for name in names:
+            calls[name] = max(1, min(MANY, int(TURN / take_turn(runs[name], calls[name]))))
+    warmed_up = time.perf_counter()
+    rounds = 0
+    while rounds < MOST:
+        # Nobody always starts.
+        first = rounds % len(names)
+        for name in names[first:] + names[:first]:
+            times[name].append(take_turn(runs[name], calls[name]))
+        rounds += 1
+        now = time.perf_counter()
+        if (rounds >= LEAST and now - warmed_up > SECONDS) or (rounds >= FEWEST and now - start > LIMIT):
+            break
+    return {name: median(seconds) for name, seconds in times.items()}, rounds
+
+
+def take_turn(run: Callable[[], Any], calls: int) -> float:
+    """Return the seconds of one call; quick ones are called several times."""
+    # Threads of the one before may still be spinning, on the processors that this one needs.
+    time.sleep(PAUSE)
+    if calls > 1:
+        run()
+    before = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - before) / calls
+
+
+def check_agreement(runs: dict[str, Run], dtype: str) -> None:
+    """Refuse to time anybody who computes something else."""
+    tolerance = 2e-4 if dtype == "float32" else 1e-10
+    value, gradient = (np.array(result) for result in runs[OURS]())
+    size = float(np.abs(gradient).max())
+    for name, run in runs.items():
+        other_value, other_gradient = run()
+        np.testing.assert_allclose(np.asarray(other_value), value, rtol=tolerance, err_msg=name)
+        np.testing.assert_allclose(np.asarray(other_gradient), gradient, tolerance, tolerance * size, err_msg=name)
+
+
+def measure(loss: PointwiseLoss, size: int, dtype: str, *, with_compiler: bool) -> Row:
+    """Time one loss at one size and dtype."""
+    pred, target = inputs(loss, size, dtype)
+    runs = contestants(loss, pred, target, with_compiler=with_compiler)
+    check_agreement(runs, dtype)
+    lowest = floors(pred, target)
+    seconds, rounds = time_in_turns({**runs, **lowest})
+    seconds[FLOOR] = min(seconds.pop(name) for name in lowest)
+    return Row(short(loss), size, dtype, seconds, rounds)
+
+
+def can_compile() -> bool:
+    """Whether ``torch.compile`` finds a C++ compiler."""
+    try:
+        torch.compile(lambda x: x + 1)(torch.ones(3))
+    except Exception as error:  # whatever keeps it from compiling
+        warnings.warn(f"torch.compile is left out: {error}", stacklevel=2)
+        return False
+    return True
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small arrays in float32; print only")
+    quick = parser.parse_args().quick
+    torch.set_num_threads(THREADS)
+    jax.config.update("jax_enable_x64", True)
+    with_compiler = can_compile()
+    start = time.perf_counter()
+    rows = []
+    for size in SIZES[1:] if quick else SIZES:
+        for dtype in ("float32",) if quick else ("float32", "float64"):
+            for loss in LOSSES:
+                row = measure(loss, size, dtype, with_compiler=with_compiler)
+                others = [f"{name} {seconds / row.seconds[OURS]:.1f}" for name, seconds in row.seconds.items()]
+                sys.stderr.write(f"{size:>10,} {dtype} {row.loss}, {row.rounds} rounds: {', '.join(others)}\n")
+                rows.append(row)
+    startup = measure_startup(LOSSES, repeats=5 if quick else 15, memory_size=10**6 if quick else 10**7)
+    text = document(rows, startup, with_compiler=with_compiler, warm_up=WARM_UP, seconds=time.perf_counter() - start)
+    sys.stdout.write(text)
+    if not quick:
+        write("benchmarks.md", text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
