@@ -12,8 +12,16 @@ from conftest import CATALOGUE, VARIANTS, draw, every_variant, label
 from scipy import optimize, stats
 
 import lossfn
-from lossfn import fields
-from lossfn.engine import oracle
+from lossfn import constant, fields
+from lossfn.engine import dispatch, oracle
+
+
+@pytest.fixture(autouse=True)
+def _by_expressions():
+    # What is declared belongs to the formula; kernels are held to it by their own tests.
+    with dispatch.forced("arrays"):
+        yield
+
 
 SINGLE = [loss for loss in VARIANTS if len(loss.heads) == 1]
 every_single = pytest.mark.parametrize("loss", SINGLE, ids=label)
@@ -57,6 +65,20 @@ def test_convexity(loss: Any) -> None:
         assert falls <= 1e-9
     else:
         assert falls > 1e-6, "declared non-convex, but no decrease of the gradient was found"
+
+
+@every_variant
+def test_convexity_between_any_two_predictions(loss: Any) -> None:
+    # Heads together: where the loss is not convex, some chord lies below it.
+    first, target = draw(loss, 4000, seed=1)
+    second, _ = draw(loss, 4000, seed=2)
+    ends = (loss.elementwise(first, target) + loss.elementwise(second, target)) / 2
+    middle = loss.elementwise((first + second) / 2, target)
+    above = middle - ends
+    if loss.convex:
+        assert (above <= 1e-12 * (1 + np.abs(ends))).all()
+    else:
+        assert above.max() > 1e-3
 
 
 @every_single
@@ -130,6 +152,14 @@ def test_lower_bound(loss: Any) -> None:
         # Zero is reached or approached where the prediction fits.
         fitted = float(min(values.min() for _, _, values, _, _ in on_grid(loss)))
         assert fitted < 1e-2
+
+
+@pytest.mark.parametrize("loss", [loss for loss in VARIANTS if loss.lower_bound == -math.inf], ids=label)
+def test_losses_without_a_lower_bound_fall_below_every_number(loss: Any) -> None:
+    # The best predictions for large counts, and for an exactly fitted mean.
+    size = 1e6
+    pred = np.log([size]) if len(loss.heads) == 1 else np.array([[size, -size]])
+    assert loss.elementwise(pred, np.array([size]))[0] < -1e5
 
 
 # ---- what is estimated ----------------------------------------------------------------------------------------------
@@ -216,6 +246,64 @@ def test_probabilities_of_certain_data_are_certain() -> None:
         lossfn.Hinge().inverse_link(np.array([0.3]))
 
 
+@pytest.mark.parametrize("loss", [loss for loss in SINGLE if hasattr(loss, "closed_form_constant")], ids=label)
+def test_closed_forms_of_the_optimal_constant_agree_with_the_search(loss: Any) -> None:
+    random = np.random.default_rng(13)
+    for _ in range(3):
+        target, weight = sample_targets(loss, random)
+        closed = float(loss.closed_form_constant(target, weight))
+        if math.isinf(loss.prediction.high) and math.isinf(loss.prediction.low):
+            assert constant._minimise(loss, target, weight) == pytest.approx(closed, rel=1e-6, abs=1e-9)
+        else:
+            # Bounded predictions: compare with SciPy's search.
+            low = max(loss.prediction.low, -50.0)
+            found = optimize.minimize_scalar(
+                lambda c, t=target, w=weight: float(loss(np.full_like(t, c), t, weight=w)),
+                bounds=(low, loss.prediction.high),
+                method="bounded",
+                options={"xatol": 1e-10},
+            )
+            assert found.x == pytest.approx(closed, abs=1e-5)
+
+
+def test_an_interval_of_minimisers_gives_its_middle() -> None:
+    assert lossfn.AbsoluteError().optimal_constant([1.0, 2.0, 4.0, 9.0]) == 3.0
+    assert lossfn.Pinball(tau=0.75).optimal_constant([1.0, 2.0, 4.0, 9.0]) == 6.5
+    assert lossfn.AbsoluteError().optimal_constant([1.0, 2.0, 4.0], weight=[1, 1, 2]) == 3.0
+
+
+@every_variant
+def test_rows_without_weight_do_not_move_the_optimal_constant(loss: Any) -> None:
+    _, target = draw(loss, 6)
+    weight = np.array([1.0, 2.0, 0.0, 1.0, 0.0, 3.0])
+    spoiled = np.where(weight > 0, target, np.nan)
+    np.testing.assert_array_equal(
+        loss.optimal_constant(spoiled, weight=weight),
+        loss.optimal_constant(target[weight > 0], weight=weight[weight > 0]),
+    )
+
+
+def test_focal_minimisers_are_shrunk_and_corrected() -> None:
+    # Minimisers of gamma = 2, by direct minimisation of the published formula over the probability.
+    loss = lossfn.BinaryFocal(gamma=2.0)
+    for share, minimiser in ((0.1, 0.306), (0.3, 0.422), (0.7, 0.578), (0.9, 0.694)):
+        best = loss.optimal_constant([0, 1], weight=[1 - share, share])
+        assert 1 / (1 + math.exp(-best)) == pytest.approx(minimiser, abs=5e-4)
+        assert loss.inverse_link(np.array([best]))[0] == pytest.approx(share, rel=1e-9)
+
+
+@pytest.mark.parametrize("loss", [loss for loss in SINGLE if loss.elicits == "M-location"], ids=label)
+def test_robust_locations_lead_from_the_median_to_the_mean(loss: Any) -> None:
+    target = np.array([0.0, 1.0, 5.0, 6.0, 30.0])
+    (name,) = loss.scale_parameters
+    assert type(loss)(**{name: 1e-3}).optimal_constant(target) == pytest.approx(5.0, abs=1e-2)
+    assert type(loss)(**{name: 1e5}).optimal_constant(target) == pytest.approx(8.4, abs=1e-3)
+    # In units of the target: everything scales together.
+    value = getattr(loss, name)
+    scaled = type(loss)(**{name: 10 * value}).optimal_constant(10 * target)
+    assert scaled == pytest.approx(10 * loss.optimal_constant(target), rel=1e-6)
+
+
 # ---- curvature ----------------------------------------------------------------------------------------------------
 
 
@@ -233,6 +321,21 @@ def test_a_majorizing_newton_step_never_increases_the_loss(loss: Any) -> None:
     before = loss.elementwise(pred, target)
     after = loss.elementwise(pred - gradient / curvature, target)
     assert (after <= before * (1 + 1e-12) + 1e-300).all()
+
+
+EXTREME = [0.0, 1e-300, -1e-300, 1e-9, 1e-3, 0.3, 1.0, 20.0, 1e6, -1e30, 1e150, -1e300]
+
+
+@pytest.mark.parametrize("loss", [loss for loss in SINGLE if loss.task == "regression"], ids=label)
+def test_a_majorizing_step_is_safe_for_extreme_residuals(loss: Any) -> None:
+    if not loss.even_with_decreasing_weight and loss.gradient_lipschitz is None:
+        return
+    residual = np.array([*EXTREME, *(np.nextafter(size, 2 * size) for size in (0.3, 1.0, 20.0))])
+    zero = np.zeros_like(residual)
+    gradient, curvature = loss.gradient_and_hessian(residual, zero, reduction="sum", curvature="majorizing")
+    assert (curvature > 0).all()
+    before, after = loss.elementwise(residual, zero), loss.elementwise(residual - gradient / curvature, zero)
+    assert (after <= before * (1 + 1e-12)).all()
 
 
 @every_single
