@@ -49,6 +49,17 @@ CATALOGUE = list(lossfn.catalogue())
 VARIANTS = [loss for entry in CATALOGUE for loss in entry.variants]
 DEFAULTS = [entry.loss for entry in CATALOGUE]
 
+
+def distinct(losses: list[Any]) -> list[Any]:
+    """Return one loss for each definition: parameters that are not structural share kernels and source."""
+    chosen = {}
+    for loss in losses:
+        parameters = fields.parameters_of(type(loss)).items()
+        structure = [getattr(loss, name) for name, field in parameters if not field.is_symbolic(getattr(loss, name))]
+        chosen.setdefault((type(loss), *structure), loss)
+    return list(chosen.values())
+
+
 every_variant = pytest.mark.parametrize("loss", VARIANTS, ids=label)
 every_loss = pytest.mark.parametrize("loss", DEFAULTS, ids=label)
 
@@ -79,6 +90,13 @@ def spoil(pred: np.ndarray, target: np.ndarray, dropped: np.ndarray) -> tuple[np
 
 NUMPY_PATHS = ["arrays", "kernel", "threads"]
 PATHS = [*NUMPY_PATHS, "torch", "jax"]
+# Every loss on every path: in every setting by expressions, once per definition by what compiles it.
+LOSSES_OF_PATH = {"arrays": VARIANTS, "kernel": distinct(VARIANTS), "threads": distinct(VARIANTS),
+                  "torch": distinct(VARIANTS), "jax": DEFAULTS}  # fmt: skip
+every_loss_on_every_path = pytest.mark.parametrize(
+    ("loss", "path"),
+    [pytest.param(loss, path, id=f"{label(loss)}-{path}") for path in PATHS for loss in LOSSES_OF_PATH[path]],
+)
 every_path = pytest.mark.parametrize("path", PATHS)
 every_numpy_path = pytest.mark.parametrize("path", NUMPY_PATHS)
 

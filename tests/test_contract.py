@@ -16,6 +16,7 @@ from conftest import (
     assert_close,
     draw,
     every_loss,
+    every_loss_on_every_path,
     every_path,
     every_variant,
     in_library,
@@ -149,8 +150,7 @@ def test_lists_numbers_and_data_frame_columns_are_converted():
 # ---- special values -----------------------------------------------------------------------------------------------
 
 
-@every_path
-@every_variant
+@every_loss_on_every_path
 def test_nan_comes_out_exactly_where_it_went_in(loss, path):
     pred, target = draw(loss, 5, 2)
     spoiled = pred.copy()
@@ -219,8 +219,7 @@ def limits(loss):
     return pred, np.array([target for *_, target in cases]), *expected
 
 
-@pytest.mark.parametrize("path", ["arrays", "kernel", "torch", "jax"])
-@every_variant
+@every_loss_on_every_path
 def test_infinite_predictions_give_the_limit(loss, path):
     cases = limits(loss)
     if cases is None:

@@ -11,6 +11,7 @@ from conftest import (
     a_few_losses,
     assert_close,
     draw,
+    every_loss_on_every_path,
     every_numpy_path,
     every_path,
     every_variant,
@@ -47,8 +48,7 @@ KEPT = REPEATS > 0
 # ---- rows ---------------------------------------------------------------------------------------------------------
 
 
-@every_path
-@every_variant
+@every_loss_on_every_path
 def test_an_integer_weight_is_a_duplicated_row(loss, path):
     pred, target = draw(loss, ROWS)
     first = np.flatnonzero(np.diff(np.repeat(np.arange(ROWS), REPEATS), prepend=-1))
@@ -62,8 +62,7 @@ def test_an_integer_weight_is_a_duplicated_row(loss, path):
         assert_close(weighted.hessian[KEPT], np.add.reduceat(repeated.hessian, first, axis=0))
 
 
-@every_path
-@every_variant
+@every_loss_on_every_path
 def test_a_dropped_row_is_a_deleted_row_whatever_stands_in_it(loss, path):
     pred, target = spoil(*draw(loss, ROWS), ~KEPT)
     weight = np.linspace(0.5, 1.5, ROWS)
@@ -97,8 +96,7 @@ def test_elements_of_a_row_can_be_dropped_one_by_one(loss, path):
         assert not dropped.hessian[~keep].any()
 
 
-@every_path
-@every_variant
+@every_loss_on_every_path
 def test_the_order_of_rows_does_not_matter(loss, path):
     pred, target = draw(loss, ROWS)
     weight = np.linspace(0.5, 1.5, ROWS)
@@ -247,7 +245,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @every_numpy_path
-@every_variant
+@a_few_losses
 def test_the_layout_in_memory_does_not_matter(loss, path, layout):
     pred, target = draw(loss, 4, 3)
     weight = np.random.default_rng(0).random((4, 3))
@@ -274,8 +272,7 @@ def test_broadcast_views_are_read_as_what_they_show(loss, path):
         np.testing.assert_array_equal(got, expected)
 
 
-@every_path
-@every_variant
+@every_loss_on_every_path
 def test_inputs_are_never_written_to(loss, path):
     given_arrays = (*spoil(*draw(loss, ROWS), ~KEPT), REPEATS.astype(float), KEPT.copy())
     copies = [array.copy() for array in given_arrays]
@@ -295,8 +292,7 @@ def test_read_only_inputs_are_accepted(loss):
 # ---- repeatable ---------------------------------------------------------------------------------------------------
 
 
-@every_path
-@every_variant
+@every_loss_on_every_path
 def test_repeated_calls_give_the_same_bits(loss, path):
     pred, target = draw(loss, ROWS)
     for once, again in zip(through(path, loss, pred, target), through(path, loss, pred, target), strict=True):

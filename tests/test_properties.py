@@ -8,7 +8,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from conftest import CATALOGUE, VARIANTS, draw, every_variant, label
+from conftest import CATALOGUE, VARIANTS, draw, every_loss, every_variant, label
 from scipy import optimize, stats
 
 import lossfn
@@ -272,7 +272,7 @@ def test_an_interval_of_minimisers_gives_its_middle() -> None:
     assert lossfn.AbsoluteError().optimal_constant([1.0, 2.0, 4.0], weight=[1, 1, 2]) == 3.0
 
 
-@every_variant
+@every_loss
 def test_rows_without_weight_do_not_move_the_optimal_constant(loss: Any) -> None:
     _, target = draw(loss, 6)
     weight = np.array([1.0, 2.0, 0.0, 1.0, 0.0, 3.0])
