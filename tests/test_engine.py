@@ -185,6 +185,28 @@ def test_a_changed_helper_gives_new_numbers_in_a_new_process():
     assert answers == ["(9.0, 9.0)", "(3.0, 3.0)", "(9.0, 9.0)"]
 
 
+def test_a_changed_engine_or_library_gives_new_keys(tmp_path, monkeypatch):
+    def version():
+        return cache.engine_version.__wrapped__()
+
+    source = tmp_path / "primitives" / "exponential.py"
+    source.parent.mkdir()
+    source.write_text("one")
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
+    first = version()
+    assert version() == first
+    source.write_text("two")
+    second = version()
+    assert second != first
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"another {name}")
+    assert version() not in (first, second)
+    # The version is part of the key of every definition.
+    monkeypatch.undo()
+    key = Huber(delta=0.123)._recorded.key
+    monkeypatch.setattr(cache, "engine_version", lambda: first)
+    assert Huber(delta=0.123)._recorded.key != key
+
+
 NUMBERS = """
 import numpy as np, lossfn
 loss = lossfn.Huber(delta=0.7)
