@@ -74,7 +74,7 @@ def finite_points(loss: PointwiseLoss, dtype: str, size: int) -> Points:
         (_ordinary(loss.prediction, rng, size), loss.target.sample(rng, size)),
         (_magnitudes(info, rng, size), any_target(size)),
         (_moderate(rng, size), any_target(size)),
-        _near_features(loss, info, rng, targets),
+        _near_features(loss, info, rng, targets, size),
         _special(loss, info, targets),
     ]
     if not loss.target.is_discrete:
@@ -163,7 +163,9 @@ def _moderate(rng: np.random.Generator, size: int) -> Array:
     return rng.choice([-1.0, 1.0], size) * np.exp2(rng.uniform(-20, 10, size))
 
 
-def _near_features(loss: PointwiseLoss, info: Any, rng: np.random.Generator, targets: Array) -> tuple[Array, Array]:
+def _near_features(
+    loss: PointwiseLoss, info: Any, rng: np.random.Generator, targets: Array, size: int
+) -> tuple[Array, Array]:
     """Residuals or margins at every feature and one or two units beside it."""
     factors = 1 + float(info.eps) * np.array([-2, -1, -0.5, 0, 1, 2])
     sizes = np.unique(np.concatenate([feature * factors for feature in features(loss)]))
@@ -172,7 +174,7 @@ def _near_features(loss: PointwiseLoss, info: Any, rng: np.random.Generator, tar
         labels = (-1.0, 1.0) if is_margin_loss(loss) else (0.0, 1.0)
         return np.tile(values, 2), np.repeat(labels, len(values))
     # Beside a target of 0 the residual is exact; beside others it is rounded.
-    centres = [0.0, 1.0, rng.choice(targets), *loss.target.sample(rng, 3)]
+    centres = [0.0, rng.choice(targets), *loss.target.sample(rng, 1 + size // 16)]
     with np.errstate(over="ignore"):
         return np.concatenate([centre + values for centre in centres]), np.repeat(centres, len(values))
 

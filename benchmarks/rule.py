@@ -21,6 +21,9 @@ class Claim(NamedTuple):
 FEW = Claim(4, "few primitives")
 CHAINS = {
     "PseudoHuber": Claim(10, "the Hessian is the cube of 1/√(1 + u²), whose error counts three times"),
+    "GaussianNLL": Claim(
+        10, "in the square of the standardised residual the error of an exponential counts four times"
+    ),
     "BinaryFocal": Claim(10, "a power of a sigmoid times a softplus; the Hessian sums three products of such chains"),
 }
 
@@ -28,7 +31,7 @@ CROSSING = "rounded residual across a kink"
 OVERFLOW = "residual beyond the dtype"
 SCALED_OVERFLOW = "scaled residual beyond the dtype"
 SCALED_UNDERFLOW = "subnormal scaled residual"
-RECIPROCAL_OVERFLOW = "subnormal log-probability"
+RECIPROCAL_OVERFLOW = "log-probability next to 0"
 
 #: Why numbers are left out. Whatever the reason, NaN is an error.
 REASONS = {
@@ -40,8 +43,8 @@ REASONS = {
     "accepted, although the exact result is a little inside the range.",
     SCALED_UNDERFLOW: "The residual divided by a scale above 1 is subnormal and has lost digits, although the exact "
     "result is a little above the subnormal numbers.",
-    RECIPROCAL_OVERFLOW: "The reciprocal of a log-probability so near to 0 is larger than the largest number: an "
-    "infinity is accepted even where a label next to 1 brings the exact derivative back into range.",
+    RECIPROCAL_OVERFLOW: "The reciprocal of a log-probability so near to 0, or its square, is larger than the largest "
+    "number: an infinity is accepted even where a label next to 1 brings the exact derivative back into range.",
 }
 #: Results that are subnormal may inherit the few digits of subnormal intermediate results, but must be that small.
 SUBNORMAL_UNITS = 2.0**23
@@ -68,7 +71,7 @@ def reasons(loss: PointwiseLoss, points: Points) -> list[str]:
     found[np.isinf(residual)] = OVERFLOW
     if loss.prediction == fields.LOG_PROBABILITY:
         with np.errstate(all="ignore"):
-            found[np.isinf(1 / points.heads[:, 0])] = RECIPROCAL_OVERFLOW
+            found[np.isinf((1 / points.heads[:, 0]) ** 2)] = RECIPROCAL_OVERFLOW
     return found.tolist()
 
 
