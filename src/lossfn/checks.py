@@ -79,13 +79,16 @@ def _raise_outside(owner: str, name: str, values: Any, inside: Any, expected: st
     raise ValueError(f"{owner}: {name}[{place}] = {values[index]!s} is not {expected}{others}{advice}")
 
 
-def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: Any, **inputs: Any) -> None:
+def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Any) -> None:
     """Refuse a buffer for the gradient that does not fit, or that overlaps the inputs."""
-    if not isinstance(dtype, np.dtype):
-        raise TypeError(f"{owner}: out= is for NumPy arrays; got predictions of type {type(inputs['pred']).__name__}")
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         got = f"{out.shape} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ValueError(f"{owner}: out must be an array {shape} {dtype}; got {got}")
-    for name, given in inputs.items():
-        if isinstance(given, np.ndarray) and np.may_share_memory(out, given):
+    is_owner = out.base is None
+    for position, given in enumerate(inputs):
+        if given is None or not isinstance(given, np.ndarray):
+            continue
+        # That two arrays own their memory is quicker to see than where it lies.
+        if given is out if is_owner and given.base is None else np.may_share_memory(out, given):
+            name = ("pred", "target", "weight", "mask")[position]
             raise ValueError(f"{owner}: out must not share memory with {name}: inputs are never written to")

@@ -127,8 +127,9 @@ class Loss:
         checks.check_reduction(owner, reduction, denominator)
         batch = batches.prepare(owner, self.heads, pred, target, weight, mask)
         if out is not None:
-            inputs = {"pred": pred, "target": target, "weight": weight, "mask": mask}
-            checks.check_out(owner, out, tuple(batch.pred.shape), batch.result_dtype, **inputs)
+            if batch.library != "numpy":
+                raise TypeError(f"{owner}: out= is for NumPy arrays; got predictions of type {type(pred).__name__}")
+            checks.check_out(owner, out, batch.pred.shape, batch.result_dtype, pred, target, weight, mask)
         divisor = self._divisor(batch, reduction, denominator)
         scale = reduce.reciprocal(batch.library, divisor)
         # A buffer that a kernel cannot write in place is filled afterwards.

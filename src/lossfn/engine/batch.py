@@ -7,7 +7,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -63,11 +63,21 @@ class Batch:
 
 def library_of(owner: str, **arrays: Any) -> str:
     """Return which array library the arguments belong to; mixing two is refused."""
-    found = {name: library for name, array in arrays.items() if (library := _library(array.__class__)) is not None}
-    libraries = set(found.values())
+    library = _common_library(*(array.__class__ for array in arrays.values()))
+    return library if library is not None else _refuse_mixture(owner, **arrays)
+
+
+def _refuse_mixture(owner: str, **arrays: Any) -> NoReturn:
+    found = {name: _library(array.__class__) for name, array in arrays.items()}
+    listed = ", ".join(f"{name} is from {library}" for name, library in found.items() if library is not None)
+    raise TypeError(f"{owner}: arrays of one library are needed; {listed}. Convert them first")
+
+
+@cache
+def _common_library(*kinds: Any) -> str | None:
+    libraries = {library for kind in kinds if (library := _library(kind)) is not None}
     if len(libraries) > 1:
-        listed = ", ".join(f"{name} is from {library}" for name, library in found.items())
-        raise TypeError(f"{owner}: arrays of one library are needed; {listed}. Convert them first")
+        return None
     return libraries.pop() if libraries else "numpy"
 
 
@@ -84,7 +94,9 @@ def _library(kind: Any) -> str | None:
 
 def prepare(owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: Any = None, mask: Any = None) -> Batch:
     """Return the batch of a call, with shapes, dtypes and weights checked."""
-    library = library_of(owner, pred=pred, target=target, weight=weight, mask=mask)
+    library = _common_library(pred.__class__, target.__class__, weight.__class__, mask.__class__)
+    if library is None:
+        _refuse_mixture(owner, pred=pred, target=target, weight=weight, mask=mask)
     if library == "numpy":
         return _prepare_numpy(owner, heads, pred, target, weight, mask)
     xp = compatible(library)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -69,59 +69,63 @@ class Evaluator:
         self.parameters = parameters
         self.prediction = prediction
         self.target = target
-        self._typed = {np.dtype(kind): tuple(map(kind, parameters)) for kind in (np.float32, np.float64)}
-        self._loops: dict[tuple[str, Any, bool, bool], Callable[..., int]] = {}
+        kinds: tuple[Any, ...] = (np.float32, np.float64)
+        self._typed = {np.dtype(kind).char: (kind, tuple(map(kind, parameters))) for kind in kinds}
+        self._loops: dict[tuple[str, str, bool, bool], Callable[..., int]] = {}
 
     def weighted_sum(self, batch: Batch) -> Any:
         """Return Σ w·ℓ, differentiable where the framework differentiates."""
-        if path_of(batch.library, batch.size) != "arrays":
-            return self._run_kernel("value", batch, 1.0)
+        path = path_of(batch.library, batch.size)
+        if path != "arrays":
+            return self._run_kernel(path, "value", batch, 1.0)
         return reduce.accumulate(batch.library, self.elements(batch))
 
-    # Infinite values and overflow are results, not accidents; kernels do not report them either.
-    @np.errstate(all="ignore")
     def elements(self, batch: Batch) -> Any:
         """Return w·ℓ per element, differentiable where the framework differentiates."""
-        if path_of(batch.library, batch.size) != "arrays":
+        path = path_of(batch.library, batch.size)
+        if path != "arrays":
             elements = np.empty(batch.shape, batch.dtype)
-            self._run_kernel("elements", batch, 1.0, elements)
+            self._run_kernel(path, "elements", batch, 1.0, elements)
             return elements
-        weight, keep = _weight_and_keep(batch)
-        (values,) = self._call("value", batch, keep)
-        return _weighted(batch, values, weight, keep)
+        with _quietly():
+            weight, keep = _weight_and_keep(batch)
+            (values,) = self._call("value", batch, keep)
+            return _weighted(batch, values, weight, keep)
 
-    @np.errstate(all="ignore")
     def value_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
         """Return Σ w·ℓ and the scaled gradient."""
-        if path_of(batch.library, batch.size) != "arrays":
+        path = path_of(batch.library, batch.size)
+        if path != "arrays":
             gradient = np.empty(batch.pred.shape, batch.dtype) if out is None else out
-            return self._run_kernel("value_and_gradient", batch, scale, gradient), gradient
-        weight, keep = _weight_and_keep(batch)
-        value, *parts = self._call("value_and_gradient", batch, keep)
-        total = reduce.accumulate(batch.library, _weighted(batch, value, weight, keep))
-        gradient = self._assemble(batch, parts, scale if weight is None else weight * scale, keep, 1)
+            return self._run_kernel(path, "value_and_gradient", batch, scale, gradient), gradient
+        with _quietly():
+            weight, keep = _weight_and_keep(batch)
+            value, *parts = self._call("value_and_gradient", batch, keep)
+            total = reduce.accumulate(batch.library, _weighted(batch, value, weight, keep))
+            gradient = self._assemble(batch, parts, scale if weight is None else weight * scale, keep, 1)
         if out is not None:
             out[...] = gradient
             gradient = out
         return total, gradient
 
-    @np.errstate(all="ignore")
     def derivatives(self, kind: str, batch: Batch, scale: Any) -> tuple[Any, ...]:
         """Return the scaled arrays of a kind of kernel without values: gradient, Hessian or curvature."""
         outputs = KINDS[kind][1]
         axes = [1 if output == "gradient" else 2 for output in outputs]
         heads = len(self.definition.heads)
-        if path_of(batch.library, batch.size) != "arrays":
+        path = path_of(batch.library, batch.size)
+        if path != "arrays":
             tails = [() if heads == 1 else (heads,) * count for count in axes]
             arrays = [np.empty(batch.shape + tail, batch.dtype) for tail in tails]
-            self._run_kernel(kind, batch, scale, *arrays)
+            self._run_kernel(path, kind, batch, scale, *arrays)
             return tuple(arrays)
-        weight, keep = _weight_and_keep(batch)
-        parts = self._call(KINDS[kind][0], batch, keep)
         results = []
-        for count in axes:
-            taken, parts = parts[: heads**count], parts[heads**count :]
-            results.append(self._assemble(batch, taken, scale if weight is None else weight * scale, keep, count))
+        with _quietly():
+            weight, keep = _weight_and_keep(batch)
+            parts = self._call(KINDS[kind][0], batch, keep)
+            for count in axes:
+                taken, parts = parts[: heads**count], parts[heads**count :]
+                results.append(self._assemble(batch, taken, scale if weight is None else weight * scale, keep, count))
         return tuple(results)
 
     def check_values(self, batch: Batch, keep: Any = None) -> None:
@@ -172,28 +176,36 @@ class Evaluator:
         return stacked if axes == 1 else stacked.reshape(*batch.shape, heads, heads)
 
     def _loop(self, kind: str, batch: Batch) -> Callable[..., int]:
-        key = (kind, batch.dtype, batch.weight is not None, batch.mask is not None)
+        key = (kind, batch.dtype.char, batch.weight is not None, batch.mask is not None)
         loop = self._loops.get(key)
         if loop is None:
             loop = self._loops[key] = kernel(self.definition, Variant(kind, batch.dtype.name, *key[2:]))
         return loop
 
-    def _run_kernel(self, kind: str, batch: Batch, scale: float, *outputs: np.ndarray[Any, Any]) -> float:
+    def _run_kernel(self, path: str, kind: str, batch: Batch, scale: float, *outputs: np.ndarray[Any, Any]) -> float:
         loop = self._loop(kind, batch)
         arrays = [_flat(batch.target, batch.shape), _flat(batch.pred, batch.pred.shape)]
-        arrays += [_flat(array, batch.shape) for array in (batch.weight, batch.mask) if array is not None]
-        arrays += [output.reshape(-1) for output in outputs]
-        size = batch.size
-        blocks = -(-size // BLOCK)
+        if batch.weight is not None:
+            arrays.append(_flat(batch.weight, batch.shape))
+        if batch.mask is not None:
+            arrays.append(_flat(batch.mask, batch.shape))
+        arrays += [_flat(output, output.shape) for output in outputs]
+        blocks = -(-batch.target.size // BLOCK)
         sums = np.zeros(blocks)
-        constants = (batch.dtype.type(scale), *self._typed[batch.dtype])
-        if path_of("numpy", size) == "threads":
+        number, parameters = self._typed[batch.dtype.char]
+        if path == "threads":
+            constants = (number(scale), *parameters)
             invalid = threads.run(lambda first, last: loop(first, last, *arrays, sums, *constants), blocks)
         else:
-            invalid = loop(0, blocks, *arrays, sums, *constants)
+            invalid = loop(0, blocks, *arrays, sums, number(scale), *parameters)
         if invalid:
             self.check_values(batch, _weight_and_keep(batch)[1])
         return float(sums[0]) if blocks == 1 else float(sums.sum())
+
+
+def _quietly() -> AbstractContextManager[Any]:
+    # Infinite values and overflow are results, not accidents; kernels do not report them either.
+    return np.errstate(all="ignore")
 
 
 def _weight_and_keep(batch: Batch) -> tuple[Any, Any]:
@@ -210,7 +222,7 @@ def _weighted(batch: Batch, values: Any, factor: Any, keep: Any) -> Any:
 
 
 def _flat(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    if array.ndim == 1 and array.shape == shape and array.flags.c_contiguous:
+    if len(shape) == 1 and array.shape == shape and array.flags.c_contiguous:
         return array
     if array.shape != shape:
         array = np.broadcast_to(array.reshape(array.shape + (1,) * (len(shape) - array.ndim)), shape)
