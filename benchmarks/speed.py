@@ -91,7 +91,8 @@ def take_turn(run: Callable[[], Any], calls: int) -> float:
 
 def check_agreement(runs: dict[str, Run], dtype: str) -> None:
     """Refuse to time anybody who computes something else."""
-    tolerance = 2e-4 if dtype == "float32" else 1e-10
+    # PyTorch's softplus is the identity from 20 on, hence so coarse in float64.
+    tolerance = 2e-4 if dtype == "float32" else 1e-8
     value, gradient = (np.array(result) for result in runs[OURS]())
     size = float(np.abs(gradient).max())
     for name, run in runs.items():
