@@ -50,6 +50,7 @@ class WeightedSum(PointwiseLoss):
             "smoothness": min(loss.smoothness for loss in losses),
             "even_with_decreasing_weight": all(loss.even_with_decreasing_weight for loss in losses),
             "gives_probability": all(loss.gives_probability for loss in losses),
+            "surrogate": any(loss.surrogate for loss in losses),
             "lower_bound": sum(factor * loss.lower_bound for factor, loss in self.terms),
         }
         for name, value in traits.items():

@@ -52,6 +52,8 @@ class PointwiseLoss(Loss):
         The function of the natural prediction that is predicted.
     gives_probability : bool
         For losses of two classes: whether the minimiser determines the probability.
+    surrogate : bool
+        Whether the expression stops gradients, so that the gradient is on purpose not the derivative of the value.
     head_symbols : tuple of str
         LaTeX of the heads, for formulas.
     variants : tuple of dict
@@ -85,6 +87,7 @@ class PointwiseLoss(Loss):
     even_with_decreasing_weight: ClassVar[bool] = False
     lower_bound: ClassVar[float] = -math.inf
     gives_probability: ClassVar[bool] = True
+    surrogate: ClassVar[bool] = False
     head_symbols: ClassVar[tuple[str, ...]] = (r"\hat{y}",)
     variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     gradient_expression: ClassVar[Callable[..., Any] | None] = None

@@ -53,12 +53,15 @@ def _comparisons(loss: PointwiseLoss, points: int) -> Iterator[tuple[str, str, f
             exact_heads = [mpmath.mpf(float(p)) for p in row]
             exact_target = mpmath.mpf(float(target[index]))
             place = f"pred = {[float(p) for p in row] if heads > 1 else float(row[0])}, target = {float(target[index])}"
-            hessian = oracle.hessian(loss, exact_heads, exact_target)
             results: list[tuple[str, list[Any], Any]] = [
-                ("value", [oracle.value(loss, exact_heads, exact_target)], [got_value[index]]),
-                ("gradient", oracle.gradient(loss, exact_heads, exact_target), got_gradient[index]),
-                ("Hessian", [entry for line in hessian for entry in line], got_hessian[index]),
+                ("value", [oracle.value(loss, exact_heads, exact_target)], [got_value[index]])
             ]
+            if not loss.surrogate:
+                hessian = oracle.hessian(loss, exact_heads, exact_target)
+                results += [
+                    ("gradient", oracle.gradient(loss, exact_heads, exact_target), got_gradient[index]),
+                    ("Hessian", [entry for line in hessian for entry in line], got_hessian[index]),
+                ]
             for what, wanted, got in results:
                 for exact, computed in zip(wanted, got, strict=True):
                     yield what, place, float(exact), float(computed), index < ordinary
