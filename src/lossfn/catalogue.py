@@ -42,9 +42,10 @@ def sample(loss: PointwiseLoss, rng: np.random.Generator, size: int, dtype: Any 
     """Draw predictions and targets that a loss accepts."""
     heads = len(loss.heads)
     pred = loss.prediction.sample(rng, size * heads)
-    target = loss.target.sample(rng, size)
+    drawn = loss.target.sample(rng, size)
+    target = type(drawn)(*(part.astype(dtype) for part in drawn)) if isinstance(drawn, tuple) else drawn.astype(dtype)
     shape = (size,) if heads == 1 else (size, heads)
-    return pred.reshape(shape).astype(dtype), target.astype(dtype)
+    return pred.reshape(shape).astype(dtype), target
 
 
 def snake_case(name: str) -> str:

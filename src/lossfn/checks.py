@@ -50,6 +50,16 @@ def check_shapes(owner: str, pred: tuple[int, ...], target: tuple[int, ...], hea
     raise ValueError(f"{message}. Nothing is broadcast: reshape one of them")
 
 
+def check_part_shapes(owner: str, parts: tuple[str, ...], shapes: list[tuple[int, ...]]) -> None:
+    """Refuse parts of a target that differ in shape."""
+    for name, shape in zip(parts[1:], shapes[1:], strict=True):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"{owner}: {parts[0]} and {name} must have the same shape; got {shapes[0]} and {shape}. "
+                "Nothing is broadcast: repeat a common value, as numpy.full_like does"
+            )
+
+
 def check_row_shape(owner: str, name: str, shape: tuple[int, ...], elements: tuple[int, ...]) -> None:
     """Refuse a weight or mask that has neither the shape of the rows nor that of the elements."""
     if shape not in (elements, elements[:1]):
@@ -70,6 +80,14 @@ def raise_outside(owner: str, name: str, values: Any, inside: Any, domain: Domai
     _raise_outside(owner, name, values, inside, domain.name, domain.cure)
 
 
+def raise_descending(owner: str, names: tuple[str, str], values: tuple[Any, Any], inside: Any) -> NoReturn:
+    """Report the first place where the first of two parts is larger than the second."""
+    place = np.unravel_index(np.flatnonzero(~np.asarray(inside))[0], values[0].shape)
+    index = ", ".join(str(int(position)) for position in place)
+    smaller, larger = (f"{name}[{index}] = {part[place]!s}" for name, part in zip(names, values, strict=True))
+    raise ValueError(f"{owner}: {smaller} is larger than {larger}")
+
+
 def _raise_outside(owner: str, name: str, values: Any, inside: Any, expected: str, cure: str) -> NoReturn:
     outside = np.flatnonzero(~np.asarray(inside))
     index = np.unravel_index(outside[0], values.shape)
@@ -86,9 +104,11 @@ def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
         raise ValueError(f"{owner}: out must be an array {shape} {dtype}; got {got}")
     is_owner = out.base is None
     for position, given in enumerate(inputs):
-        if given is None or not isinstance(given, np.ndarray):
-            continue
-        # That two arrays own their memory is quicker to see than where it lies.
-        if given is out if is_owner and given.base is None else np.may_share_memory(out, given):
+        for array in given if isinstance(given, tuple) else (given,):
+            if not isinstance(array, np.ndarray):
+                continue
+            # That two arrays own their memory is quicker to see than where it lies.
+            if not (array is out if is_owner and array.base is None else np.may_share_memory(out, array)):
+                continue
             name = ("pred", "target", "weight", "mask")[position]
             raise ValueError(f"{owner}: out must not share memory with {name}: inputs are never written to")

@@ -74,7 +74,9 @@ class WeightedSum(PointwiseLoss):
             latex[name] = rf"\lambda_{{{position}}}"
             clone, more_values, more_latex = loss._with_symbols(f"{prefix}term{position}_")
             values.update(more_values)
-            latex.update({key: rf"{text}_{{{position}}}" for key, text in more_latex.items()})
+            # A symbol that has an index already takes another one only as a group.
+            grouped = {key: f"{{{text}}}" if "_" in text else text for key, text in more_latex.items()}
+            latex.update({key: rf"{text}_{{{position}}}" for key, text in grouped.items()})
             terms.append((symbol(name), clone))
         copied = object.__new__(type(self))
         object.__setattr__(copied, "terms", tuple(terms))

@@ -38,17 +38,23 @@ def weighted_quantile(target: Any, weight: Any, level: float) -> Any:
 def optimal_constant(loss: PointwiseLoss, target: Any, weight: Any) -> Any:
     """Return the constant prediction that minimises the weighted loss: in closed form, else by bisection."""
     owner = type(loss).__name__
-    target = np.asarray(batches.as_numpy(owner, "target", target), dtype=np.float64).reshape(-1)
-    weight = np.ones_like(target) if weight is None else np.asarray(weight, dtype=np.float64).reshape(-1)
-    if target.shape != weight.shape:
-        raise ValueError(f"{owner}: weight must have shape {target.shape}; got {weight.shape}")
+    names = loss.target.labels
+    parts = [
+        np.asarray(batches.as_numpy(owner, name, part), dtype=np.float64).reshape(-1)
+        for name, part in zip(names, batches.split(owner, target, names), strict=True)
+    ]
+    shape = parts[0].shape
+    weight = np.ones(shape) if weight is None else np.asarray(weight, dtype=np.float64).reshape(-1)
+    if shape != weight.shape:
+        raise ValueError(f"{owner}: weight must have shape {shape}; got {weight.shape}")
     # A harmless prediction, so that targets and weights are checked as in every other call.
     heads = len(loss.heads)
-    harmless = np.full(target.shape + ((heads,) if heads > 1 else ()), loss.prediction.example)
-    loss.total(harmless, target, weight=weight)
+    harmless = np.full(shape + ((heads,) if heads > 1 else ()), loss.prediction.example)
+    loss.total(harmless, fields.joined(loss.target, parts), weight=weight)
     # What has no weight is not used, whatever stands there.
-    target, weight = target[weight > 0], weight[weight > 0]
-    if not target.size:
+    target = fields.joined(loss.target, [part[weight > 0] for part in parts])
+    weight = weight[weight > 0]
+    if not weight.size:
         raise ValueError(f"{owner}: the optimal constant needs at least one target of positive weight")
     closed_form = getattr(loss, "closed_form_constant", None)
     if closed_form is not None:
@@ -60,7 +66,7 @@ def optimal_constant(loss: PointwiseLoss, target: Any, weight: Any) -> Any:
 
 def _minimise(loss: PointwiseLoss, target: Any, weight: Any) -> float:
     def slope(prediction: float) -> float:
-        return float(loss.gradient(np.full_like(target, prediction), target, weight=weight, reduction="sum").sum())
+        return float(loss.gradient(np.full_like(weight, prediction), target, weight=weight, reduction="sum").sum())
 
     if loss.smoothness >= 1:
         root = _root(slope)

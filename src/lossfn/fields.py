@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +42,9 @@ class Domain:
     members: tuple[float, ...] = ()
     example: float = 0.0
     cure: str = ""
+
+    #: How messages call what lies in this domain, if it is a target.
+    labels: ClassVar[tuple[str, ...]] = ("target",)
 
     @property
     def is_discrete(self) -> bool:
@@ -113,6 +119,76 @@ SIGNED = Domain(
     cure="labels 0/1 are converted by lossfn.to_signed",
 )
 
+
+@dataclass(frozen=True)
+class Parts:
+    """Where a target made of several numbers may lie, for losses that declare a named tuple for it.
+
+    Parameters
+    ----------
+    container : type
+        The named tuple, one field for each part.
+    domains : tuple of Domain
+        Where each part may lie.
+    symbols : tuple of str
+        LaTeX of the parts.
+    ascending : bool
+        Whether no part may be larger than the next one.
+    """
+
+    container: Any
+    domains: tuple[Domain, ...]
+    symbols: tuple[str, ...]
+    ascending: bool = False
+
+    is_discrete: ClassVar[bool] = False
+    members: ClassVar[tuple[float, ...]] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parts."""
+        names: tuple[str, ...] = self.container._fields
+        return names
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """How messages call the parts."""
+        return tuple(f"target.{name}" for name in self.names)
+
+    @property
+    def name(self) -> str:
+        """How error messages call a member."""
+        return f"a tuple ({', '.join(self.names)})"
+
+    def condition(self, xp: Any, *parts: Any) -> Any:
+        """Whether these parts are a member, as an expression over primitives."""
+        inside = self.domains[0].condition(xp, parts[0])
+        for domain, part in zip(self.domains[1:], parts[1:], strict=True):
+            inside = xp.logical_and(inside, domain.condition(xp, part))
+        if self.ascending:
+            for part, following in pairwise(parts):
+                inside = xp.logical_and(inside, part <= following)
+        return inside
+
+    def __contains__(self, value: Any) -> bool:
+        return isinstance(value, tuple) and bool(self.condition(np, *value))
+
+    def sample(self, rng: np.random.Generator, size: int) -> Any:
+        """Draw ordinary members, for tests and demonstrations."""
+        draws = np.stack([domain.sample(rng, size) for domain in self.domains])
+        return self.container(*(np.sort(draws, axis=0) if self.ascending else draws))
+
+
+def domains_of(target: Domain | Parts) -> tuple[Domain, ...]:
+    """Return the domain of each part of a target; most targets are one number."""
+    return target.domains if isinstance(target, Parts) else (target,)
+
+
+def joined(target: Domain | Parts, parts: Sequence[Any]) -> Any:
+    """Return the parts of a target as losses and expressions take them."""
+    return target.container(*parts) if isinstance(target, Parts) else parts[0]
+
+
 OPEN_FRACTION = Domain("a number strictly between 0 and 1", 0.0, 1.0, open_low=True, open_high=True, example=0.5)
 HALF_OPEN_FRACTION = Domain("a number in [0, 1)", 0.0, 1.0, open_high=True)
 
@@ -123,7 +199,7 @@ class Parameter:
 
     ``structural`` values stay plain Python numbers inside ``expression`` and give a kernel of their own (a power that
     is exactly 2); every other number is a symbol, so that one kernel serves all of them. Parameters whose domain is
-    a tuple of choices are always structural.
+    a tuple of choices are always structural. ``several`` values form an ascending tuple, each a symbol of its own.
     """
 
     domain: Domain | tuple[Any, ...]
@@ -132,6 +208,7 @@ class Parameter:
     structural: tuple[float, ...] = ()
     optional: bool = False
     in_target_units: bool = False
+    several: bool = False
 
     def is_symbolic(self, value: Any) -> bool:
         """Whether this value enters the expression as a symbol."""
@@ -146,12 +223,27 @@ class Parameter:
             return value
         if value is None and self.optional:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-            raise TypeError(f"{owner}: {name} must be a number, {self.domain.name}; got {value!r}")
-        number = float(value)
-        if number not in self.domain:
-            raise ValueError(f"{owner}: {name} must be {self.domain.name}; got {value!r}")
-        return number
+        if self.several:
+            return _valid_numbers(self.domain, owner, name, value)
+        return _valid_number(self.domain, owner, name, value)
+
+
+def _valid_number(domain: Domain, owner: str, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{owner}: {name} must be a number, {domain.name}; got {value!r}")
+    number = float(value)
+    if number not in domain:
+        raise ValueError(f"{owner}: {name} must be {domain.name}; got {value!r}")
+    return number
+
+
+def _valid_numbers(domain: Domain, owner: str, name: str, value: Any) -> tuple[float, ...]:
+    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) < 2:
+        raise TypeError(f"{owner}: {name} must be a tuple of two or more numbers; got {value!r}")
+    numbers = tuple(_valid_number(domain, owner, f"{name}[{i}]", number) for i, number in enumerate(value))
+    if any(first >= second for first, second in pairwise(numbers)):
+        raise ValueError(f"{owner}: {name} must ascend, without repetition; got {value!r}")
+    return numbers
 
 
 def _declare(default: Any, domain: Domain | tuple[Any, ...], symbol: str, doc: str, **options: Any) -> Any:
@@ -185,6 +277,11 @@ def open_fraction(*, default: float | None, symbol: str, doc: str, **options: An
 def half_open_fraction(*, default: float | None, symbol: str, doc: str, **options: Any) -> Any:
     """Declare a parameter in [0, 1)."""
     return _declare(default, HALF_OPEN_FRACTION, symbol, doc, **options)
+
+
+def open_fractions(*, default: tuple[float, ...], symbol: str, doc: str) -> Any:
+    """Declare an ascending tuple of numbers strictly between 0 and 1."""
+    return _declare(default, OPEN_FRACTION, symbol, doc, several=True)
 
 
 def choice(*, default: Any, options: tuple[Any, ...], doc: str) -> Any:

@@ -17,7 +17,7 @@ from lossfn.engine.namespaces import ArrayNamespace
 def evaluate(function: str, definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> tuple[Any, ...]:
     """Return the results of a generated function; the derivatives of values and gradients are the derived ones.
 
-    ``arguments`` are the heads, the target and the parameters.
+    ``arguments`` are the heads, the parts of the target and the parameters.
     """
     count = len(definition.heads)
     inputs = tuple(arguments[:count]), tuple(arguments[count:])

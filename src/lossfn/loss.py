@@ -13,6 +13,7 @@ from typing import Any, ClassVar, dataclass_transform
 from lossfn import checks, fields, reduce
 from lossfn.engine import batch as batches
 from lossfn.engine.dispatch import Evaluator
+from lossfn.fields import Domain, Parts
 from lossfn.reduce import Total
 
 
@@ -24,6 +25,7 @@ from lossfn.reduce import Total
         fields.nonnegative,
         fields.open_fraction,
         fields.half_open_fraction,
+        fields.open_fractions,
         fields.choice,
     ),
 )
@@ -51,6 +53,11 @@ class Loss:
         self.__post_init__()
 
     heads: ClassVar[tuple[str, ...]] = ("prediction",)
+    target: ClassVar[Domain | Parts] = fields.REAL
+
+    def _prepare(self, pred: Any, target: Any, weight: Any = None, mask: Any = None) -> batches.Batch:
+        """Return the batch of a call, checked."""
+        return batches.prepare(type(self).__name__, self.heads, pred, target, weight, mask, self.target.labels)
 
     @property
     def _evaluator(self) -> Evaluator:
@@ -74,7 +81,7 @@ class Loss:
         pred : array
             Predictions on the link scale; with several heads, these are the last axis.
         target : array
-            Same shape as ``pred`` (without the heads).
+            Same shape as ``pred`` (without the heads). Where the loss declares a named tuple, a tuple of such arrays.
         weight, mask : array, optional
             One per row (first axis) or one per element. ``mask`` keeps where true; what a zero weight or a false
             mask drops is neither checked nor used.
@@ -90,7 +97,7 @@ class Loss:
         """
         owner = type(self).__name__
         checks.check_reduction(owner, reduction, denominator)
-        batch = batches.prepare(owner, self.heads, pred, target, weight, mask)
+        batch = self._prepare(pred, target, weight, mask)
         if reduction == "none":
             return batch.finish(self._evaluator.elements(batch))
         divisor = self._divisor(batch, reduction, denominator)
@@ -102,7 +109,7 @@ class Loss:
 
     def total(self, pred: Any, target: Any, *, weight: Any = None, mask: Any = None) -> Total:
         """Return Σ w·ℓ and Σ w, which add over batches, files and devices; ``.mean()`` divides once."""
-        batch = batches.prepare(type(self).__name__, self.heads, pred, target, weight, mask)
+        batch = self._prepare(pred, target, weight, mask)
         total_weight = reduce.total_weight(batch.library, batch.element_weight(), batch.shape)
         return Total(self._evaluator.weighted_sum(batch), total_weight)
 
@@ -125,7 +132,7 @@ class Loss:
         """
         owner = type(self).__name__
         checks.check_reduction(owner, reduction, denominator)
-        batch = batches.prepare(owner, self.heads, pred, target, weight, mask)
+        batch = self._prepare(pred, target, weight, mask)
         if out is not None:
             if batch.library != "numpy":
                 raise TypeError(f"{owner}: out= is for NumPy arrays; got predictions of type {type(pred).__name__}")
@@ -168,7 +175,7 @@ class Loss:
     ) -> tuple[Any, ...]:
         owner = type(self).__name__
         checks.check_reduction(owner, reduction, denominator)
-        batch = batches.prepare(owner, self.heads, pred, target, weight, mask)
+        batch = self._prepare(pred, target, weight, mask)
         scale = reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
         return tuple(batch.finish(array) for array in self._evaluator.derivatives(kind, batch, scale))
 
@@ -204,7 +211,7 @@ def check(loss: Loss, pred: Any, target: Any, *, weight: Any = None, mask: Any =
     ...
     ValueError: Hinge: target[1] = 0.0 is not a label -1 or +1; labels 0/1 are converted by lossfn.to_signed
     """
-    batch = batches.prepare(type(loss).__name__, loss.heads, pred, target, weight, mask)
+    batch = loss._prepare(pred, target, weight, mask)
     element_weight = batch.element_weight()
     keep = None if element_weight is None else batch.xp.broadcast_to(element_weight != 0, batch.shape)
     loss._evaluator.check_values(batch, keep)

@@ -18,7 +18,7 @@ from lossfn.engine.definition import Definition, Recorded, derive_definition, kn
 from lossfn.engine.dispatch import Evaluator
 from lossfn.engine.namespaces import compatible
 from lossfn.engine.trace import Recorder, as_node, symbol
-from lossfn.fields import Domain
+from lossfn.fields import Domain, Parts
 from lossfn.loss import Loss
 
 
@@ -35,8 +35,10 @@ class PointwiseLoss(Loss):
     ----------
     heads : tuple of str
         Names of the predictions of one element; with more than one, they form the last axis of ``pred``.
-    target, prediction : Domain
-        Where targets and predictions may lie.
+    target : Domain or Parts
+        Where targets may lie; ``Parts`` for targets that are a tuple.
+    prediction : Domain
+        Where predictions may lie.
     elicits : str
         The property of the target's distribution that minimises the expected loss.
     convex : bool
@@ -78,7 +80,6 @@ class PointwiseLoss(Loss):
     1.6398 [0.2    0.1059]
     """
 
-    target: ClassVar[Domain] = fields.REAL
     prediction: ClassVar[Domain] = fields.EXTENDED_REAL
     link: ClassVar[str] = "identity"
     elicits: ClassVar[str] = ""
@@ -105,13 +106,22 @@ class PointwiseLoss(Loss):
     def _with_symbols(self, prefix: str = "p_") -> tuple[Self, dict[str, float], dict[str, str]]:
         """Return a copy whose symbolic parameters are recorded symbols, with their values and LaTeX."""
         clone = copy.copy(self)
-        values, latex = {}, {}
+        values: dict[str, float] = {}
+        latex: dict[str, str] = {}
         for name, parameter in fields.parameters_of(type(self)).items():
             value = getattr(self, name)
-            if parameter.is_symbolic(value):
+            if not parameter.is_symbolic(value):
+                continue
+            if parameter.several:
+                names = [f"{prefix}{name}_{position}" for position, _ in enumerate(value, start=1)]
+                values.update(zip(names, value, strict=True))
+                latex.update({each: f"{parameter.symbol}_{{{i}}}" for i, each in enumerate(names, start=1)})
+                recorded: Any = tuple(map(symbol, names))
+            else:
                 values[prefix + name] = value
                 latex[prefix + name] = parameter.symbol
-                object.__setattr__(clone, name, symbol(prefix + name))
+                recorded = symbol(prefix + name)
+            object.__setattr__(clone, name, recorded)
         return clone, values, latex
 
     @cached_property
@@ -144,25 +154,28 @@ class PointwiseLoss(Loss):
         names = tuple(f"h_{name}" for name in self.heads)
         heads = [symbol(name) for name in names]
         pred = heads[0] if len(heads) == 1 else tuple(heads)
+        targets, target_latex = _named_targets(self.target)
+        target = fields.joined(self.target, [symbol(name) for name in targets])
         gradient = hessian = None
         first, second = clone.gradient_expression, clone.hessian_expression
         if (first is None) != (second is None):
             raise TypeError(f"{type(self).__name__} overrides gradient_expression or hessian_expression: override both")
         if first is not None and second is not None:
-            gradient, hessian = (method(Recorder(), pred, symbol("target")) for method in (first, second))
+            gradient, hessian = (method(Recorder(), pred, target) for method in (first, second))
             if len(names) == 1:
                 gradient, hessian = (gradient,), ((hessian,),)
             gradient = tuple(map(as_node, gradient))
             hessian = tuple(tuple(map(as_node, row)) for row in hessian)
         return Recorded(
             heads=names,
+            targets=targets,
             parameters=tuple(values),
-            value=as_node(clone.expression(Recorder(), pred, symbol("target"))),
+            value=as_node(clone.expression(Recorder(), pred, target)),
             prediction=self.prediction,
             target=self.target,
             gradient=gradient,
             hessian=hessian,
-            symbols={**dict(zip(names, self._latex_of_heads(), strict=True)), **latex},
+            symbols={**dict(zip(names, self._latex_of_heads(), strict=True)), **target_latex, **latex},
         )
 
     def _latex_of_heads(self) -> list[str]:
@@ -229,7 +242,7 @@ class PointwiseLoss(Loss):
                 "has no finite bound; use curvature='exact'"
             )
         gradient = self.gradient(pred, target, weight=weight, mask=mask, reduction=reduction, denominator=denominator)
-        batch = batches.prepare(owner, self.heads, pred, target, weight, mask)
+        batch = self._prepare(pred, target, weight, mask)
         factor = batch.element_weight()
         scale = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
         curvature = batch.xp.zeros_like(gradient) + (scale if factor is None else scale * factor)
@@ -298,3 +311,11 @@ class PointwiseLoss(Loss):
         return combine((float(factor), self))
 
     __rmul__ = __mul__
+
+
+def _named_targets(target: Domain | Parts) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the names of a target's parts in generated code, and their LaTeX."""
+    if not isinstance(target, Parts):
+        return ("target",), {"target": "y"}
+    names = tuple(f"target_{name}" for name in target.names)
+    return names, dict(zip(names, target.symbols, strict=True))

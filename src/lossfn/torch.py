@@ -17,9 +17,10 @@ from lossfn.engine.namespaces import ArrayNamespace
 def evaluate(function: str, definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> tuple[Any, ...]:
     """Return the results of a generated function; the derivatives of values and gradients are the derived ones.
 
-    ``arguments`` are the heads, the target and the parameters.
+    ``arguments`` are the heads, the parts of the target and the parameters.
     """
-    if arguments[len(definition.heads)].requires_grad:
+    heads = len(definition.heads)
+    if any(part.requires_grad for part in arguments[heads : heads + len(definition.targets)]):
         _refuse_target()
     inputs = (definition, ops, *arguments)
     match function:
@@ -56,7 +57,8 @@ class _Derived(torch.autograd.Function):
     @staticmethod
     def moves(ctx: Any, tangents: Sequence[Any]) -> Sequence[Any]:
         """Return the tangents of the heads; the target must not have one."""
-        if tangents[2 + ctx.heads] is not None:
+        first = 2 + ctx.heads
+        if any(tangent is not None for tangent in tangents[first : first + len(ctx.definition.targets)]):
             _refuse_target()
         return tangents[2 : 2 + ctx.heads]
 

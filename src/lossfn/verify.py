@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lossfn import fields
 from lossfn.pointwise import PointwiseLoss
 
 # The precision of mpmath is one number for all threads.
@@ -51,8 +52,10 @@ def _comparisons(loss: PointwiseLoss, points: int) -> Iterator[tuple[str, str, f
     with _precision, mpmath.workdps(400):
         for index, row in enumerate(pred):
             exact_heads = [mpmath.mpf(float(p)) for p in row]
-            exact_target = mpmath.mpf(float(target[index]))
-            place = f"pred = {[float(p) for p in row] if heads > 1 else float(row[0])}, target = {float(target[index])}"
+            numbers = [float(part[index]) for part in (target if isinstance(target, tuple) else (target,))]
+            exact_target = fields.joined(loss.target, [mpmath.mpf(number) for number in numbers])
+            described = fields.joined(loss.target, numbers)
+            place = f"pred = {[float(p) for p in row] if heads > 1 else float(row[0])}, target = {described}"
             results: list[tuple[str, list[Any], Any]] = [
                 ("value", [oracle.value(loss, exact_heads, exact_target)], [got_value[index]])
             ]

@@ -23,11 +23,14 @@ _NATIVE = {np.dtype(np.float32), np.dtype(np.float64)}
 
 @dataclass(slots=True)
 class Batch:
-    """Prediction, target, weights and mask of one call, of one library and in the dtype of the computation."""
+    """Prediction, target, weights and mask of one call, of one library and in the dtype of the computation.
+
+    ``targets`` are the parts of the target: mostly one.
+    """
 
     library: str
     pred: Any
-    target: Any
+    targets: tuple[Any, ...]
     weight: Any
     mask: Any
     shape: tuple[int, ...]
@@ -92,22 +95,34 @@ def _library(kind: Any) -> str | None:
     return None
 
 
-def prepare(owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: Any = None, mask: Any = None) -> Batch:
-    """Return the batch of a call, with shapes, dtypes and weights checked."""
-    library = _common_library(pred.__class__, target.__class__, weight.__class__, mask.__class__)
+def prepare(
+    owner: str,
+    heads: tuple[str, ...],
+    pred: Any,
+    target: Any,
+    weight: Any = None,
+    mask: Any = None,
+    parts: tuple[str, ...] = ("target",),
+) -> Batch:
+    """Return the batch of a call, with shapes, dtypes and weights checked; ``parts`` names the parts of the target."""
+    targets = (target,) if len(parts) == 1 else split(owner, target, parts)
+    library = _common_library(pred.__class__, *map(type, targets), weight.__class__, mask.__class__)
     if library is None:
-        _refuse_mixture(owner, pred=pred, target=target, weight=weight, mask=mask)
+        _refuse_mixture(owner, pred=pred, **dict(zip(parts, targets, strict=True)), weight=weight, mask=mask)
     if library == "numpy":
-        return _prepare_numpy(owner, heads, pred, target, weight, mask)
+        return _prepare_numpy(owner, heads, pred, targets, weight, mask, parts)
     xp = compatible(library)
-    device = next((array.device for array in (pred, target) if library == "torch" and _library(array.__class__)), None)
-    given = {"pred": pred, "target": target, "weight": weight, "mask": mask}
-    arrays = {name: _as_array(owner, name, value, xp, device) for name, value in given.items() if value is not None}
+    given = (array for array in (pred, *targets) if _library(array.__class__))
+    device = next((array.device for array in given), None) if library == "torch" else None
+    named = {"pred": pred, **dict(zip(parts, targets, strict=True)), "weight": weight, "mask": mask}
+    arrays = {name: _as_array(owner, name, value, xp, device) for name, value in named.items() if value is not None}
     result_dtype = arrays["pred"].dtype
     dtype = getattr(xp, _compute_dtype(owner, str(result_dtype).removeprefix("torch.")))
     mask = arrays.pop("mask", None)
     real = {name: array if array.dtype == dtype else xp.astype(array, dtype) for name, array in arrays.items()}
-    shape = tuple(real["target"].shape)
+    targets = tuple(real[name] for name in parts)
+    shape = tuple(targets[0].shape)
+    checks.check_part_shapes(owner, parts, [tuple(part.shape) for part in targets])
     checks.check_shapes(owner, tuple(real["pred"].shape), shape, heads)
     if weight is not None:
         weight = real["weight"]
@@ -117,7 +132,18 @@ def prepare(owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: 
                 checks.check_weights(owner, weight)
     if mask is not None:
         _check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
-    return Batch(library, real["pred"], real["target"], weight, mask, shape, dtype, result_dtype, device)
+    return Batch(library, real["pred"], targets, weight, mask, shape, dtype, result_dtype, device)
+
+
+def split(owner: str, target: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the parts of a target; an array of pairs could mean two things, so only a tuple is taken."""
+    if len(parts) == 1:
+        return (target,)
+    if isinstance(target, tuple) and len(target) == len(parts):
+        return target
+    names = ", ".join(name.removeprefix("target.") for name in parts)
+    got = f"a tuple of {len(target)}" if isinstance(target, tuple) else type(target).__name__
+    raise TypeError(f"{owner}: target must be a tuple ({names}) of arrays; got {got}. Use {owner}.Target({names})")
 
 
 def _as_array(owner: str, name: str, value: Any, xp: Any, device: Any) -> Any:
@@ -130,14 +156,27 @@ def _as_array(owner: str, name: str, value: Any, xp: Any, device: Any) -> Any:
     return value
 
 
-def _prepare_numpy(owner: str, heads: tuple[str, ...], pred: Any, target: Any, weight: Any, mask: Any) -> Batch:
+def _prepare_numpy(
+    owner: str,
+    heads: tuple[str, ...],
+    pred: Any,
+    targets: tuple[Any, ...],
+    weight: Any,
+    mask: Any,
+    parts: tuple[str, ...],
+) -> Batch:
     pred = as_numpy(owner, "pred", pred)
     dtype = result_dtype = pred.dtype
     if dtype not in _NATIVE:
         dtype = np.dtype(_compute_dtype(owner, dtype.name))
         pred = pred.astype(dtype)
-    target = _as_real(owner, "target", target, dtype)
-    shape = target.shape
+    if len(parts) == 1:
+        targets = (_as_real(owner, "target", targets[0], dtype),)
+        shape = targets[0].shape
+    else:
+        targets = tuple(_as_real(owner, name, part, dtype) for name, part in zip(parts, targets, strict=True))
+        shape = targets[0].shape
+        checks.check_part_shapes(owner, parts, [part.shape for part in targets])
     if pred.shape != shape or len(heads) > 1:
         checks.check_shapes(owner, pred.shape, shape, heads)
     if weight is not None:
@@ -147,7 +186,7 @@ def _prepare_numpy(owner: str, heads: tuple[str, ...], pred: Any, target: Any, w
     if mask is not None:
         mask = as_numpy(owner, "mask", mask)
         _check_mask(owner, mask, shape, is_bool=mask.dtype == np.bool_)
-    return Batch("numpy", pred, target, weight, mask, shape, dtype, result_dtype)
+    return Batch("numpy", pred, targets, weight, mask, shape, dtype, result_dtype)
 
 
 def as_numpy(owner: str, name: str, value: Any) -> np.ndarray[Any, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 from lossfn.engine import cache
 from lossfn.engine.trace import Node, Recorder, symbol, text_of
-from lossfn.fields import EXTENDED_REAL, Domain
+from lossfn.fields import EXTENDED_REAL, Domain, Parts
 
 if TYPE_CHECKING:
     from lossfn.engine.namespaces import ArrayNamespace
@@ -22,10 +22,11 @@ class Recorded:
     """What a loss says, as graphs: enough to derive everything else, and the identity of its definition."""
 
     heads: tuple[str, ...]
+    targets: tuple[str, ...]
     parameters: tuple[str, ...]
     value: Node
     prediction: Domain
-    target: Domain
+    target: Domain | Parts
     gradient: tuple[Node, ...] | None = None
     hessian: tuple[tuple[Node, ...], ...] | None = None
     symbols: Mapping[str, str] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class Definition:
 
     key: str
     heads: tuple[str, ...]
+    targets: tuple[str, ...]
     parameters: tuple[str, ...]
     functions: dict[str, Function]
     formulas: dict[str, str]
@@ -67,7 +69,7 @@ class Definition:
     @property
     def arguments(self) -> list[str]:
         """Names of the arguments of every function."""
-        return [*self.heads, "target", *self.parameters]
+        return [*self.heads, *self.targets, *self.parameters]
 
     @cached_property
     def array_functions(self) -> dict[str, Callable[..., Any]]:
@@ -81,7 +83,7 @@ class Definition:
         return {name: namespace[name] for name in self.functions}
 
     def evaluate(self, name: str, ops: ArrayNamespace, *arguments: Any) -> tuple[Any, ...]:
-        """Call one of the array functions: heads, target, parameters."""
+        """Call one of the array functions: heads, targets, parameters."""
         results: tuple[Any, ...] = self.array_functions[name](ops, *arguments)
         return results
 
@@ -112,7 +114,8 @@ def remember(definition: Definition) -> None:
 def _load(text: str) -> Definition:
     stored = json.loads(text)
     stored["functions"] = {name: Function(**function) for name, function in stored["functions"].items()}
-    return Definition(**{**stored, **{name: tuple(stored[name]) for name in ("heads", "parameters", "findings")}})
+    listed = ("heads", "targets", "parameters", "findings")
+    return Definition(**{**stored, **{name: tuple(stored[name]) for name in listed}})
 
 
 def derive_definition(recorded: Recorded) -> Definition:
@@ -126,7 +129,9 @@ def derive_definition(recorded: Recorded) -> Definition:
     override = None
     if recorded.gradient is not None and recorded.hessian is not None:
         override = (recorded.gradient, recorded.hessian)
-    derived = derive(recorded.value, recorded.heads, recorded.target, list(recorded.parameters), override)
+    derived = derive(
+        recorded.value, recorded.heads, recorded.targets, recorded.target, list(recorded.parameters), override
+    )
     hessian = [entry for row in derived.hessian for entry in row]
     definition_line = []
     if derived.definition is not None:
@@ -143,23 +148,23 @@ def derive_definition(recorded: Recorded) -> Definition:
         printed = SourcePrinter(outputs)
         return Function([*definition_line, *printed.lines], guarded(printed.results))
 
-    def condition(domain: Domain, names: tuple[str, ...]) -> Function:
-        recorder = Recorder()
-        graph = domain.condition(recorder, symbol(names[0]))
-        for name in names[1:]:
-            graph = recorder.logical_and(graph, domain.condition(recorder, symbol(name)))
+    def condition(graph: Node, names: tuple[str, ...]) -> Function:
         symbols = {name: sympy.Symbol(name, real=True) for name in names}
         printed = SourcePrinter([to_sympy(graph, symbols)], prefix="c")
         return Function(printed.lines, printed.results)
 
+    recorder = Recorder()
+    inside = [recorded.prediction.condition(recorder, symbol(head)) for head in recorded.heads]
     functions = {
         "value": function(derived.value),
         "gradient": function(*derived.gradient),
         "hessian": function(*hessian),
         "value_and_gradient": function(derived.value, *derived.gradient),
         "gradient_and_hessian": function(*derived.gradient, *hessian),
-        "valid_target": condition(recorded.target, ("target",)),
-        "valid_prediction": condition(recorded.prediction, recorded.heads),
+        "valid_target": condition(
+            recorded.target.condition(recorder, *map(symbol, recorded.targets)), recorded.targets
+        ),
+        "valid_prediction": condition(reduce(recorder.logical_and, inside), recorded.heads),
     }
     if derived.variable is RESIDUAL and len(recorded.heads) == 1:
         # gradient / residual, with the residual kept from zero by the smallest normal number.
@@ -171,7 +176,7 @@ def derive_definition(recorded: Recorded) -> Definition:
         lines = [*plain.lines, f"gradient = {plain.results[0]}", nudge, *weight.lines]
         functions["gradient_and_majorizer"] = Function(lines, ["gradient", *guarded(weight.results)])
 
-    symbols = {"target": "y", "_residual": "r", "_margin": "m", **recorded.symbols}
+    symbols = {"_residual": "r", "_margin": "m", **recorded.symbols}
     formulas = {
         "value": latex(derived.value, symbols),
         "gradient": _vector([latex(entry, symbols) for entry in derived.gradient]),
@@ -181,7 +186,9 @@ def derive_definition(recorded: Recorded) -> Definition:
         where = rf",\qquad {symbols[derived.variable.name]} = {latex(derived.definition, symbols)}"
         formulas = {name: text + where for name, text in formulas.items()}
     checks_prediction = recorded.prediction != EXTENDED_REAL
-    return Definition(recorded.key, recorded.heads, recorded.parameters, functions, formulas, checks_prediction)
+    return Definition(
+        recorded.key, recorded.heads, recorded.targets, recorded.parameters, functions, formulas, checks_prediction
+    )
 
 
 def _vector(entries: list[str]) -> str:

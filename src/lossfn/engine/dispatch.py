@@ -16,7 +16,8 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Any
+from itertools import pairwise
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from lossfn.engine import threads
 from lossfn.engine.batch import Batch, eagerly, is_traced
 from lossfn.engine.definition import Definition
 from lossfn.engine.kernels import BLOCK, KINDS, Variant, kernel
-from lossfn.fields import Domain
+from lossfn.fields import Domain, Parts, domains_of
 
 SMALL = 512
 LARGE = 65536
@@ -62,7 +63,12 @@ class Evaluator:
     """The paths of one loss: its definition, the values of its parameters and its domains."""
 
     def __init__(
-        self, owner: str, definition: Definition, parameters: tuple[float, ...], prediction: Domain, target: Domain
+        self,
+        owner: str,
+        definition: Definition,
+        parameters: tuple[float, ...],
+        prediction: Domain,
+        target: Domain | Parts,
     ) -> None:
         self.owner = owner
         self.definition = definition
@@ -131,12 +137,12 @@ class Evaluator:
     def check_values(self, batch: Batch, keep: Any = None) -> None:
         """Refuse the first target or prediction outside its domain, where ``keep`` is not false."""
         heads = self._heads(batch.pred)
-        arguments = [*heads, batch.target, *map(batch.ops.number, self.parameters)]
+        arguments = [*heads, *batch.targets, *map(batch.ops.number, self.parameters)]
         (inside,) = self.definition.evaluate("valid_target", batch.ops, *arguments)
         if keep is not None:
             inside = inside | ~keep
         if not bool(inside.all()):
-            checks.raise_outside(self.owner, "target", _to_numpy(batch.target), _to_numpy(inside), self.target)
+            self._refuse_target(batch, _to_numpy(inside))
         if not self.definition.checks_prediction:
             return
         for head in heads:
@@ -146,21 +152,36 @@ class Evaluator:
             if not bool(inside.all()):
                 checks.raise_outside(self.owner, "pred", _to_numpy(head), _to_numpy(inside), self.prediction)
 
+    def _refuse_target(self, batch: Batch, inside: Any) -> NoReturn:
+        """Report the first part that lies outside its domain; if none does, they are out of order."""
+        names, values = self.target.labels, [_to_numpy(part) for part in batch.targets]
+        for name, part, domain in zip(names, values, domains_of(self.target), strict=True):
+            own = inside | domain.condition(np, part)
+            if not own.all():
+                checks.raise_outside(self.owner, name, part, own, domain)
+        for smaller, larger in pairwise(range(len(names))):
+            pair = values[smaller], values[larger]
+            own = inside | (pair[0] <= pair[1])
+            if not own.all():
+                checks.raise_descending(self.owner, (names[smaller], names[larger]), pair, own)
+        raise AssertionError("a target is refused for no reason")
+
     def _heads(self, pred: Any) -> list[Any]:
         count = len(self.definition.heads)
         return [pred] if count == 1 else [pred[..., position] for position in range(count)]
 
     def _call(self, function: str, batch: Batch, keep: Any) -> tuple[Any, ...]:
         with eagerly(batch.library):
-            if not is_traced(batch.library, batch.pred, batch.target, batch.weight, batch.mask):
+            if not is_traced(batch.library, batch.pred, *batch.targets, batch.weight, batch.mask):
                 self.check_values(batch, _weight_and_keep(batch)[1])
-        heads, target = self._heads(batch.pred), batch.target
+        heads, targets = self._heads(batch.pred), list(batch.targets)
         number = batch.ops.number
         if keep is not None:
             # Harmless stand-ins, so that nothing in a dropped row can reach a value or a gradient.
             heads = [batch.xp.where(keep, head, number(self.prediction.example)) for head in heads]
-            target = batch.xp.where(keep, target, number(self.target.example))
-        arguments = [*heads, target, *map(number, self.parameters)]
+            examples = [number(domain.example) for domain in domains_of(self.target)]
+            targets = [batch.xp.where(keep, *pair) for pair in zip(targets, examples, strict=True)]
+        arguments = [*heads, *targets, *map(number, self.parameters)]
         if batch.library != "numpy":
             adapter = importlib.import_module(ADAPTERS[batch.library])
             results: tuple[Any, ...] = adapter.evaluate(function, self.definition, batch.ops, arguments)
@@ -184,13 +205,13 @@ class Evaluator:
 
     def _run_kernel(self, path: str, kind: str, batch: Batch, scale: float, *outputs: np.ndarray[Any, Any]) -> float:
         loop = self._loop(kind, batch)
-        arrays = [_flat(batch.target, batch.shape), _flat(batch.pred, batch.pred.shape)]
+        arrays = [*map(_flat, batch.targets), _flat(batch.pred)]
         if batch.weight is not None:
             arrays.append(_flat(batch.weight, batch.shape))
         if batch.mask is not None:
             arrays.append(_flat(batch.mask, batch.shape))
-        arrays += [_flat(output, output.shape) for output in outputs]
-        blocks = -(-batch.target.size // BLOCK)
+        arrays += map(_flat, outputs)
+        blocks = -(-arrays[0].size // BLOCK)
         sums = np.zeros(blocks)
         number, parameters = self._typed[batch.dtype.char]
         if path == "threads":
@@ -221,10 +242,11 @@ def _weighted(batch: Batch, values: Any, factor: Any, keep: Any) -> Any:
     return batch.xp.where(keep, values * factor, batch.ops.number(0.0))
 
 
-def _flat(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    if len(shape) == 1 and array.shape == shape and array.flags.c_contiguous:
+def _flat(array: np.ndarray[Any, Any], shape: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]:
+    """Return the elements in one row, those of a weight or mask repeated over a shape."""
+    if array.ndim == 1 and array.flags.c_contiguous and (shape is None or array.shape == shape):
         return array
-    if array.shape != shape:
+    if shape is not None and array.shape != shape:
         array = np.broadcast_to(array.reshape(array.shape + (1,) * (len(shape) - array.ndim)), shape)
     return np.ascontiguousarray(array).reshape(-1)
 

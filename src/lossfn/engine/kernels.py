@@ -50,7 +50,7 @@ LOOP = """
 @njit(nogil=True, cache={cached}, error_model="numpy")
 def run({signature}):
     prefer_wide_vectors()
-    size = targets.size
+    size = {first_target}.size
     values = np.empty(BLOCK, number)
     valid = np.ones(BLOCK, np.uint8)
     invalid = 0
@@ -117,7 +117,7 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
     function, outputs = KINDS[variant.kind]
     heads = definition.heads
     header = HEADER.format(dtype=variant.dtype, tiny=float(np.finfo(variant.dtype).smallest_normal), block=BLOCK)
-    arrays = ["target", "pred"]
+    arrays = [*definition.targets, "pred"]
     if variant.weighted:
         arrays.append("weight")
     if variant.masked:
@@ -132,7 +132,7 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
         *definition.parameters,
     ]
     body = [
-        *_load_element(heads),
+        *_load_element(definition),
         *_compute(definition, function),
         *_weigh(variant),
         *_store(outputs, len(heads), weighted=variant.weighted or variant.masked),
@@ -140,6 +140,7 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
     return header + LOOP.format(
         cached=cached,
         signature=", ".join(signature),
+        first_target=f"{definition.targets[0]}s",
         slices=_indent(8, [_slice(name, len(heads)) for name in [*arrays, *written]]),
         body=_indent(12, body),
         after=_indent(8, ["sums[block] = sum_block(values, count)"] if "values" in outputs else []),
@@ -153,13 +154,14 @@ def _slice(name: str, heads: int) -> str:
     return f"{name}_block = {name}s[{width} * start : {width} * stop]"
 
 
-def _load_element(heads: tuple[str, ...]) -> list[str]:
+def _load_element(definition: Definition) -> list[str]:
+    heads = definition.heads
     if len(heads) == 1:
         loads = [f"{heads[0]} = pred_block[i]"]
     else:
         # Flat indices: two-dimensional ones keep the loop from being vectorised.
         loads = [f"{head} = pred_block[{len(heads)} * i + {position}]" for position, head in enumerate(heads)]
-    return [*loads, "target = target_block[i]"]
+    return [*loads, *(f"{target} = {target}_block[i]" for target in definition.targets)]
 
 
 def _compute(definition: Definition, name: str) -> list[str]:

@@ -17,7 +17,7 @@ from sympy.core.parameters import distribute
 
 from lossfn.engine.primitives import PRIMITIVES
 from lossfn.engine.trace import COMPARISONS, Node
-from lossfn.fields import BINARY, SIGNED, Domain
+from lossfn.fields import BINARY, SIGNED, Domain, Parts
 
 # A number that SymPy must not do arithmetic with: x < oo would be decided at once for a real x.
 INFINITY = sympy.Symbol("infinity", real=True)
@@ -158,8 +158,10 @@ RESIDUAL = sympy.Symbol("_residual", real=True)
 MARGIN = sympy.Symbol("_margin", real=True)
 
 
-def candidate_variables(encoding: Domain) -> list[tuple[Any, Any, Any]]:
+def candidate_variables(encoding: Domain | Parts) -> list[tuple[Any, Any, Any]]:
     """Return (variable, prediction in terms of it, derivative of it by the prediction), the plain prediction last."""
+    if isinstance(encoding, Parts):
+        return []
     candidates = [(RESIDUAL, RESIDUAL + TARGET, sympy.Integer(1))]
     if encoding is SIGNED:
         candidates.append((MARGIN, MARGIN / TARGET, TARGET))
@@ -172,7 +174,8 @@ def candidate_variables(encoding: Domain) -> list[tuple[Any, Any, Any]]:
 def derive(
     value: Node,
     heads: tuple[str, ...],
-    encoding: Domain,
+    targets: tuple[str, ...],
+    encoding: Domain | Parts,
     parameters: list[str],
     override: tuple[tuple[Node, ...], tuple[tuple[Node, ...], ...]] | None = None,
 ) -> Derived:
@@ -182,8 +185,7 @@ def derive(
     difference such as ``2 (pred - target)`` into terms that overflow. A variable is taken where it makes the target
     vanish or the expression shorter.
     """
-    symbols = {name: sympy.Symbol(name, real=True) for name in [*heads, *parameters]}
-    symbols["target"] = TARGET
+    symbols = {name: sympy.Symbol(name, real=True) for name in [*heads, *targets, *parameters]}
     head_symbols = [symbols[name] for name in heads]
     first = head_symbols[0]
     with distribute(False):

@@ -78,6 +78,10 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
     def _check_params(self) -> None:
         self._check_is_loss()
         name, loss = type(self).__name__, self.loss
+        if len(loss.target.labels) > 1:
+            raise ValueError(
+                f"{name} cannot train {loss!r}: its targets are {loss.target.name}, and y is a single number a row"
+            )
         if loss.task != self._task:
             raise ValueError(f"{name} cannot train {loss!r}, a loss for {loss.task} targets: use {self._instead}")
         if not (-1e300 in loss.prediction and 1e300 in loss.prediction):

@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from lossfn.fields import domains_of
 from lossfn.losses.binary import BinaryCrossEntropy
 from lossfn.losses.regression import SquaredError
 from lossfn.pointwise import PointwiseLoss
@@ -120,7 +121,7 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         if isinstance(self.loss, PointwiseLoss):
-            tags.target_tags.positive_only = self.loss.target.low >= 0
+            tags.target_tags.positive_only = all(domain.low >= 0 for domain in domains_of(self.loss.target))
             # The score is R², which rewards predictions of the mean only.
             tags.regressor_tags.poor_score = self.loss.elicits != "mean"
         return tags
@@ -222,7 +223,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
                 "LinearClassifier needs samples of 2 classes with positive weight, but the data contains only one "
                 f"class: {present.tolist()}"
             )
-        domain = self.loss.target
+        (domain,) = domains_of(self.loss.target)
         negative, positive = domain.members or (domain.low, domain.high)
         coef, intercept = self._minimize(features, np.where(codes == 1, positive, negative), weight)
         self.coef_, self.intercept_ = coef, intercept
