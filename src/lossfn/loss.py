@@ -13,6 +13,7 @@ from typing import Any, ClassVar, dataclass_transform
 from lossfn import checks, fields, reduce
 from lossfn.engine import batch as batches
 from lossfn.engine.dispatch import Evaluator
+from lossfn.equivalents import Equivalent
 from lossfn.fields import Domain, Parts
 from lossfn.reduce import Total
 
@@ -54,6 +55,7 @@ class Loss:
 
     heads: ClassVar[tuple[str, ...]] = ("prediction",)
     target: ClassVar[Domain | Parts] = fields.REAL
+    equivalents: ClassVar[tuple[Equivalent, ...]] = ()
 
     def _prepare(self, pred: Any, target: Any, weight: Any = None, mask: Any = None) -> batches.Batch:
         """Return the batch of a call, checked."""

@@ -60,6 +60,8 @@ class PointwiseLoss(Loss):
         LaTeX of the heads, for formulas.
     variants : tuple of dict
         Parameter settings that the tests cover.
+    equivalents : tuple of lossfn.equivalents.Equivalent
+        The same loss in other libraries.
     gradient_expression, hessian_expression : method, optional
         Overrides, both or neither, with the arguments of ``expression``: for the few losses whose derived forms lose
         accuracy. They are compared with differences of the value in high precision.

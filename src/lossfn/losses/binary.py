@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossfn import constant, fields
+from lossfn.equivalents import Equivalent
 from lossfn.fields import choice, half_open_fraction, nonnegative, open_fraction, positive
 from lossfn.pointwise import PointwiseLoss
 
@@ -73,6 +74,58 @@ class BinaryCrossEntropy(PointwiseLoss):
         {"inputs": "probabilities"},
     )
     head_symbols = ("z",)
+    equivalents = (
+        Equivalent(
+            "PyTorch",
+            "torch.nn.functional.binary_cross_entropy_with_logits(pred, target, pos_weight=torch.tensor(pos_weight))",
+            when="inputs == 'logits' and label_smoothing == 0",
+        ),
+        Equivalent(
+            "PyTorch",
+            "torch.nn.functional.binary_cross_entropy(pred, target)",
+            when="inputs == 'probabilities' and pos_weight == 1 and label_smoothing == 0",
+            note="the logarithm stops at -100",
+        ),
+        Equivalent(
+            "Keras",
+            "keras.losses.binary_crossentropy(target, pred, from_logits=True, label_smoothing=label_smoothing)",
+            when="inputs == 'logits' and pos_weight == 1",
+        ),
+        Equivalent(
+            "Keras",
+            "keras.losses.binary_crossentropy(target, pred, label_smoothing=label_smoothing)",
+            when="inputs == 'probabilities' and pos_weight == 1",
+            note="probabilities are clipped to [1e-7, 1 - 1e-7]",
+        ),
+        Equivalent(
+            "optax",
+            "optax.losses.sigmoid_binary_cross_entropy(pred, target)",
+            when="inputs == 'logits' and pos_weight == 1 and label_smoothing == 0",
+        ),
+        Equivalent(
+            "scikit-learn",
+            "sklearn.metrics.log_loss(target > 0.5, pred)",
+            when="inputs == 'probabilities' and pos_weight == 1 and label_smoothing == 0",
+            note="labels only; probabilities are clipped by the resolution of their type",
+        ),
+        Equivalent(
+            "XGBoost",
+            "objective='binary:logistic', scale_pos_weight=pos_weight",
+            when="inputs == 'logits' and label_smoothing == 0",
+        ),
+        Equivalent(
+            "LightGBM",
+            "objective='binary', scale_pos_weight=pos_weight",
+            when="inputs == 'logits' and label_smoothing == 0",
+            note="labels only; for probabilities objective='cross_entropy'",
+        ),
+        Equivalent(
+            "CatBoost",
+            "loss_function='Logloss', scale_pos_weight=pos_weight",
+            when="inputs == 'logits' and label_smoothing == 0",
+            note="labels only; for probabilities loss_function='CrossEntropy'",
+        ),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -158,6 +211,29 @@ class BinaryFocal(PointwiseLoss):
     lower_bound = 0.0
     variants = ({}, {"gamma": 0.0}, {"gamma": 1.0}, {"gamma": 0.5, "alpha": 0.25}, {"gamma": 3.5})
     head_symbols = ("z",)
+    equivalents = (
+        Equivalent(
+            "Keras",
+            "keras.losses.binary_focal_crossentropy(target, pred, gamma=gamma, from_logits=True)",
+            when="alpha is None",
+            note="probabilities are clipped to [1e-7, 1 - 1e-7]",
+        ),
+        Equivalent(
+            "Keras",
+            "keras.losses.binary_focal_crossentropy(target, pred, True, alpha, gamma, from_logits=True)",
+            when="alpha is not None",
+            note="probabilities are clipped to [1e-7, 1 - 1e-7]",
+        ),
+        Equivalent(
+            "optax", "optax.losses.sigmoid_focal_loss(pred, target, alpha=alpha, gamma=gamma)", when="alpha is not None"
+        ),
+        Equivalent("optax", "optax.losses.sigmoid_focal_loss(pred, target, gamma=gamma)", when="alpha is None"),
+        Equivalent(
+            "CatBoost",
+            "loss_function=f'Focal:focal_alpha={alpha};focal_gamma={gamma}'",
+            when="alpha is not None",
+        ),
+    )
 
     @property
     def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossfn import constant, fields
+from lossfn.equivalents import Equivalent
 from lossfn.pointwise import PointwiseLoss
 
 
@@ -34,6 +35,26 @@ class Poisson(PointwiseLoss):
     convex = True
     link = "log"
     head_symbols = ("z",)
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.poisson_nll_loss(pred, target)"),
+        Equivalent("Keras", "keras.losses.poisson(target, numpy.exp(pred))", note="takes the rate, plus 1e-7"),
+        Equivalent(
+            "scikit-learn",
+            "sklearn.metrics.mean_poisson_deviance(target, numpy.exp(pred))",
+            factor="2",
+            constant=True,
+            note="takes the rate",
+        ),
+        Equivalent(
+            "SciPy",
+            "-scipy.stats.poisson.logpmf(target, numpy.exp(pred))",
+            constant=True,
+            note="takes whole counts and the rate",
+        ),
+        Equivalent("XGBoost", "objective='count:poisson'"),
+        Equivalent("LightGBM", "objective='poisson'"),
+        Equivalent("CatBoost", "loss_function='Poisson'"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         rate = xp.exp(pred)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossfn import constant
+from lossfn.equivalents import Equivalent
 from lossfn.fields import choice
 from lossfn.pointwise import PointwiseLoss
 
@@ -41,6 +42,19 @@ class GaussianNLL(PointwiseLoss):
     elicits = "mean and variance"
     variants = ({}, {"constants": True})
     head_symbols = (r"\mu", "s")
+    equivalents = (
+        Equivalent(
+            "PyTorch",
+            "torch.nn.functional.gaussian_nll_loss(pred[..., 0], target, torch.exp(pred[..., 1]), full=constants)",
+            note="takes the variance, and keeps it above 1e-6",
+        ),
+        Equivalent(
+            "SciPy",
+            "-scipy.stats.norm.logpdf(target, pred[..., 0], numpy.exp(pred[..., 1] / 2))",
+            constant=True,
+            note="takes the standard deviation",
+        ),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         mean, log_variance = pred

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossfn import fields
+from lossfn.equivalents import Equivalent
 from lossfn.fields import positive
 from lossfn.pointwise import PointwiseLoss
 
@@ -44,6 +45,12 @@ class Hinge(PointwiseLoss):
     gives_probability = False
     lower_bound = 0.0
     variants = ({}, {"margin": 0.3})
+    equivalents = (
+        Equivalent("Keras", "keras.losses.hinge(target, pred)", when="margin == 1"),
+        Equivalent("optax", "optax.losses.hinge_loss(pred, target)", when="margin == 1"),
+        Equivalent("scikit-learn", "sklearn.metrics.hinge_loss(target, pred)", when="margin == 1"),
+        Equivalent("XGBoost", "objective='binary:hinge'", when="margin == 1", note="labels 0 and 1"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         margin = pred * target

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossfn import constant
+from lossfn.equivalents import Equivalent
 from lossfn.fields import open_fraction
 from lossfn.pointwise import PointwiseLoss
 
@@ -43,6 +44,12 @@ class Pinball(PointwiseLoss):
     smoothness = 0
     lower_bound = 0.0
     variants = ({}, {"tau": 0.1}, {"tau": 0.9})
+    equivalents = (
+        Equivalent("scikit-learn", "sklearn.metrics.mean_pinball_loss(target, pred, alpha=tau)"),
+        Equivalent("XGBoost", "objective='reg:quantileerror', quantile_alpha=tau"),
+        Equivalent("LightGBM", "objective='quantile', alpha=tau"),
+        Equivalent("CatBoost", "loss_function=f'Quantile:alpha={tau}'"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         residual = pred - target
@@ -89,6 +96,7 @@ class Expectile(PointwiseLoss):
     smoothness = 1
     lower_bound = 0.0
     variants = ({}, {"tau": 0.1}, {"tau": 0.9})
+    equivalents = (Equivalent("CatBoost", "loss_function=f'Expectile:alpha={tau}'"),)
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         residual = pred - target

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossfn import constant
+from lossfn.equivalents import Equivalent
 from lossfn.pointwise import PointwiseLoss
 
 
@@ -34,6 +35,15 @@ class SquaredError(PointwiseLoss):
     convex = True
     even_with_decreasing_weight = True
     lower_bound = 0.0
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.mse_loss(pred, target)"),
+        Equivalent("Keras", "keras.losses.mean_squared_error(target, pred)"),
+        Equivalent("optax", "optax.losses.squared_error(pred, target)"),
+        Equivalent("scikit-learn", "sklearn.metrics.mean_squared_error(target, pred)"),
+        Equivalent("XGBoost", "objective='reg:squarederror'", factor="1 / 2"),
+        Equivalent("LightGBM", "objective='regression'", factor="1 / 2"),
+        Equivalent("CatBoost", "loss_function='RMSE'", factor="1 / 2"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         residual = pred - target
@@ -69,6 +79,15 @@ class HalfSquaredError(PointwiseLoss):
     convex = True
     even_with_decreasing_weight = True
     lower_bound = 0.0
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.mse_loss(pred, target)", factor="2"),
+        Equivalent("Keras", "keras.losses.mean_squared_error(target, pred)", factor="2"),
+        Equivalent("optax", "optax.losses.l2_loss(pred, target)"),
+        Equivalent("scikit-learn", "sklearn.metrics.mean_squared_error(target, pred)", factor="2"),
+        Equivalent("XGBoost", "objective='reg:squarederror'"),
+        Equivalent("LightGBM", "objective='regression'"),
+        Equivalent("CatBoost", "loss_function='RMSE'"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         residual = pred - target
@@ -110,6 +129,14 @@ class AbsoluteError(PointwiseLoss):
     smoothness = 0
     even_with_decreasing_weight = True
     lower_bound = 0.0
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.l1_loss(pred, target)"),
+        Equivalent("Keras", "keras.losses.mean_absolute_error(target, pred)"),
+        Equivalent("scikit-learn", "sklearn.metrics.mean_absolute_error(target, pred)"),
+        Equivalent("XGBoost", "objective='reg:absoluteerror'"),
+        Equivalent("LightGBM", "objective='regression_l1'"),
+        Equivalent("CatBoost", "loss_function='MAE'", factor="1 / 2"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         return xp.abs(pred - target)

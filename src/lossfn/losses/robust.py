@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lossfn.equivalents import Equivalent
 from lossfn.fields import positive
 from lossfn.pointwise import PointwiseLoss
 
@@ -46,6 +47,14 @@ class Huber(PointwiseLoss):
     even_with_decreasing_weight = True
     lower_bound = 0.0
     variants = ({}, {"delta": 0.3}, {"delta": 20.0})
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.huber_loss(pred, target, delta=delta)"),
+        Equivalent("Keras", "keras.losses.huber(target, pred, delta=delta)"),
+        Equivalent("optax", "optax.losses.huber_loss(pred, target, delta=delta)"),
+        Equivalent("SciPy", "scipy.special.huber(delta, pred - target)"),
+        Equivalent("LightGBM", "objective='huber', alpha=delta"),
+        Equivalent("CatBoost", "loss_function=f'Huber:delta={delta}'"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         size = xp.abs(pred - target)
@@ -95,6 +104,14 @@ class SmoothL1(PointwiseLoss):
     even_with_decreasing_weight = True
     lower_bound = 0.0
     variants = ({}, {"beta": 0.3}, {"beta": 20.0})
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.smooth_l1_loss(pred, target, beta=beta)"),
+        Equivalent("Keras", "keras.losses.huber(target, pred, delta=beta)", factor="beta"),
+        Equivalent("optax", "optax.losses.huber_loss(pred, target, delta=beta)", factor="beta"),
+        Equivalent("SciPy", "scipy.special.huber(beta, pred - target)", factor="beta"),
+        Equivalent("LightGBM", "objective='huber', alpha=beta", factor="beta"),
+        Equivalent("CatBoost", "loss_function=f'Huber:delta={beta}'", factor="beta"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         size = xp.abs(pred - target)
@@ -144,6 +161,10 @@ class PseudoHuber(PointwiseLoss):
     even_with_decreasing_weight = True
     lower_bound = 0.0
     variants = ({}, {"delta": 0.3}, {"delta": 20.0})
+    equivalents = (
+        Equivalent("SciPy", "scipy.special.pseudo_huber(delta, pred - target)"),
+        Equivalent("XGBoost", "objective='reg:pseudohubererror', huber_slope=delta"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         return self.delta * self.delta * xp.sqrt1psqm1((pred - target) / self.delta)
@@ -192,6 +213,11 @@ class LogCosh(PointwiseLoss):
     even_with_decreasing_weight = True
     lower_bound = 0.0
     variants = ({}, {"scale": 0.3}, {"scale": 20.0})
+    equivalents = (
+        Equivalent("Keras", "keras.losses.log_cosh(target, pred)", when="scale == 1"),
+        Equivalent("optax", "optax.losses.log_cosh(pred, target)", when="scale == 1"),
+        Equivalent("CatBoost", "loss_function='LogCosh'", when="scale == 1"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         return self.scale * self.scale * xp.log_cosh((pred - target) / self.scale)
