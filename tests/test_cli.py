@@ -177,11 +177,11 @@ def test_losses_are_split_outside_parentheses_only():
 def test_list_show_version_and_help(capsys):
     assert main(["list"]) == 0
     listed = capsys.readouterr().out
-    assert re.search(r"^huber\s+regression\s+M-location", listed, re.MULTILINE)
+    assert re.search(r"^  huber\s+regression\s+M-location", listed, re.MULTILINE)
     assert main(["show", "Huber(delta=2)"]) == 0
     shown = capsys.readouterr().out
     assert "Huber(delta=2.0)" in shown
-    assert r"\delta" in shown
+    assert "δ (|r| − δ/2)" in shown
     assert main(["--version"]) == 0
     assert re.fullmatch(r"lossfn \d+\.\d+.*\n", capsys.readouterr().out)
     assert main(["compare", "--help"]) == 0

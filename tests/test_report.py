@@ -162,7 +162,7 @@ def printed(result, monkeypatch, **options):
     """Return what a screen shows."""
     stream = io.StringIO()
     screen = Screen()
-    monkeypatch.setattr(screen, "_out", Console(file=stream, highlight=False, markup=False, emoji=False, **options))
+    monkeypatch.setattr(screen, "out", Console(file=stream, highlight=False, markup=False, emoji=False, **options))
     screen.show(result)
     return stream.getvalue()
 

@@ -14,6 +14,7 @@ import typer
 from lossfn.comparison.problems import DataError
 
 if TYPE_CHECKING:
+    from lossfn.catalogue import Entry
     from lossfn.comparison import Comparison
     from lossfn.comparison.reading import Columns
 
@@ -89,7 +90,7 @@ def compare(
     from lossfn.comparison.terminal import Screen
 
     chosen = None if losses is None else read_losses(losses)
-    files = _destinations(data, {"--out": out, "--json": json})
+    files = _destinations({"--out": out, "--json": json}, data)
     columns = read_columns(data, target, weight=weight, group=group, drop_missing=drop_missing)
     screen = Screen()
     screen.opening(data.name, columns)
@@ -148,7 +149,7 @@ def read_losses(text: str) -> list[str]:
     return losses
 
 
-def _destinations(data: Path, options: dict[str, Path | None]) -> dict[str, Path]:
+def _destinations(options: dict[str, Path | None], data: Path | None = None) -> dict[str, Path]:
     """Return where to write, after refusing what could not be written once the work is done."""
     files = {option: path.resolve() for option, path in options.items() if path is not None}
     for option, path in files.items():
@@ -160,7 +161,7 @@ def _destinations(data: Path, options: dict[str, Path | None]) -> dict[str, Path
             raise DataError(f"{option}: {path} is not an ordinary file")
         if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
             raise DataError(f"{option}: {path} cannot be written, for lack of permission")
-        if path == data.resolve():
+        if data is not None and path == data.resolve():
             raise DataError(f"{option}: {path} is the data")
     if len(set(files.values())) < len(files):
         raise DataError("--out and --json name the same file")
@@ -186,21 +187,66 @@ def _command_line(
 
 
 @application.command("list")
-def list_losses() -> None:
-    """List the losses."""
-    from lossfn.comparison.terminal import Screen
+def list_losses(
+    task: Annotated[str | None, typer.Option(help="Only losses for this task, such as regression or binary.")] = None,
+    elicits: Annotated[
+        str | None, typer.Option(help="Only losses that estimate this, such as mean, quantile or probability.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print everything that is declared, as JSON.")] = False,
+) -> None:
+    """List the losses: what each is for, what it estimates and what it is."""
+    from lossfn.reference.sheet import catalogue_json, families
+    from lossfn.reference.terminal import Reference
 
-    Screen().catalogue()
+    kept = families(_select_losses(task, elicits))
+    if json:
+        typer.echo(catalogue_json(kept))
+    else:
+        Reference().catalogue(kept)
+
+
+def _select_losses(task: str | None, elicits: str | None) -> list[Entry]:
+    """Return the entries of the catalogue that fit; what fits none is refused with what there is."""
+    from lossfn.catalogue import catalogue
+    from lossfn.reference.sheet import properties_of, tasks_of
+
+    entries = list(catalogue())
+    for option, wanted, words_of in (("--task", task, tasks_of), ("--elicits", elicits, properties_of)):
+        if wanted is not None:
+            known = dict.fromkeys(word for entry in entries for word in words_of(entry.loss))
+            entries = [entry for entry in entries if wanted in words_of(entry.loss)]
+            if not entries:
+                raise DataError(f"{option}: there is no loss for {wanted!r}, but for {', '.join(known)}")
+    return entries
 
 
 @application.command()
-def show(name: Annotated[str, typer.Argument(help='A loss, such as huber or "Huber(delta=2)".')]) -> None:
-    """Show the formula of a loss, its derivatives and what it estimates."""
+def show(
+    name: Annotated[str, typer.Argument(help='A loss, such as huber or "Huber(delta=2)".')],
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw value, gradient and Hessian, as PNG, SVG or PDF, here.")
+    ] = None,
+) -> None:
+    """Show one loss: formulas, properties, parameters, the same loss in other libraries, and when to use it."""
     from lossfn.catalogue import parse_loss
-    from lossfn.comparison.terminal import Screen
+    from lossfn.reference.sheet import Sheet
+    from lossfn.reference.terminal import Reference
 
     try:
         loss = parse_loss(name)
     except (ValueError, TypeError) as error:
         raise DataError(str(error)) from None
-    Screen().loss(loss)
+    if figure is not None:
+        _draw(loss, figure)
+    Reference().loss(Sheet(loss))
+
+
+def _draw(loss: Any, path: Path) -> None:
+    from lossfn.comparison.output import write_atomically
+    from lossfn.reference.figure import FORMATS, picture_of
+
+    path = _destinations({"--figure": path})["--figure"]
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise DataError(f"--figure: end the name with .{', .'.join(FORMATS)}; got {path.name!r}")
+    write_atomically(path, picture_of(loss, kind))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from lossfn import checks, fields, reduce
 from lossfn.engine import batch as batches
@@ -16,6 +16,9 @@ from lossfn.engine.dispatch import Evaluator
 from lossfn.equivalents import Equivalent
 from lossfn.fields import Domain, Parts
 from lossfn.reduce import Total
+
+if TYPE_CHECKING:
+    from lossfn.reference.figure import LossDisplay
 
 
 @dataclass_transform(
@@ -155,6 +158,18 @@ class Loss:
     def gradient(self, pred: Any, target: Any, **options: Any) -> Any:
         """Return the gradient with respect to ``pred``; options as in ``value_and_gradient``."""
         return self.value_and_gradient(pred, target, **options)[1]
+
+    def plot(self, ax: Any = None) -> LossDisplay:
+        """Draw value, gradient and Hessian, and return the display, whose ``ax_`` and ``figure_`` can be changed.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; new axes if none are given.
+        """
+        from lossfn.reference.figure import LossDisplay
+
+        return LossDisplay(self).plot(ax)
 
     def hessian(
         self,

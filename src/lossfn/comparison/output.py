@@ -28,13 +28,13 @@ def plain_json(value: Any) -> Any:
     return value
 
 
-def write_atomically(path: str | Path, text: str) -> None:
-    """Write `text` to `path` so that no reader, and no interruption, ever sees half of it."""
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Write `content` to `path` so that no reader, and no interruption, ever sees half of it."""
     path = Path(path)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         # mkstemp makes the file private; a report is an ordinary file, with the permissions the user asks for.
         mask = os.umask(0)
         os.umask(mask)

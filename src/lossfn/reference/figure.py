@@ -1,0 +1,375 @@
+"""Pictures of losses: value, gradient and Hessian over the residual, the margin or the prediction."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossfn.fields import SIGNED, Domain, Parts, joined
+from lossfn.reference.sheet import Sheet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+
+FORMATS = ("png", "svg", "pdf")
+KINDS = ("value", "gradient", "Hessian")
+
+# An even number, so that a kink in the middle falls between two points and never on one.
+POINTS = 400
+
+# More lines in one panel than this cannot be told apart.
+MOST_LINES = 6
+
+# A picture is cut where its tails reach this many times as far as the bulk of its curves.
+RUNS_OFF = 4.0
+
+# How far predictions go: residuals in units of the target, then logits, logarithms and others.
+REACH = {"residual": 4.0, "margin": 3.0, "logit": 6.0, "log": 3.0, "half line": 6.0}
+
+# The palette of Okabe and Ito, which most colour-blind readers can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line in each of the three panels.
+
+    Attributes
+    ----------
+    argument : array
+        Where it is drawn.
+    values : dict
+        Value, gradient and Hessian there.
+    label : str
+        Which target, or which head, it is for; empty where there is one curve only.
+    """
+
+    argument: FloatArray
+    values: dict[str, FloatArray]
+    label: str
+
+
+class LossDisplay:
+    """The picture of one loss, in scikit-learn's display style.
+
+    Parameters
+    ----------
+    loss : Loss
+        What is drawn.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it was drawn.
+    figure_ : matplotlib Figure
+        The figure of these axes.
+    lines_ : list of matplotlib Line2D
+        The curves, value first.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import lossfn
+    >>> display = lossfn.Huber(delta=2.0).plot()
+    >>> display.ax_.get_xlabel()
+    'residual (prediction − target)'
+    """
+
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+
+    def plot(self, ax: Any = None) -> LossDisplay:
+        """Draw value, gradient and Hessian into one pair of axes, new ones if none are given."""
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(layout="constrained")
+        self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
+        curves = curves_of(self.loss)
+        for kind, colour in zip(KINDS, COLOURS, strict=False):
+            for curve, dashes in zip(curves, DASHES, strict=False):
+                label = ", ".join(filter(None, (kind, curve.label)))
+                self.lines_ += draw(ax, curve, kind, color=colour, linestyle=dashes, label=label)
+        limit(ax, [curve.values[kind] for curve in curves for kind in KINDS])
+        mark_spikes(ax, self.loss, curves, COLOURS[2])
+        ax.set(xlabel=label_of_axis(self.loss), title=repr(self.loss))
+        ax.legend()
+        return self
+
+
+def panels(losses: Sequence[Any]) -> Figure:
+    """Return a figure with a panel for value, gradient and Hessian each, and one colour for each of the losses."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    with style():
+        figure = Figure(figsize=(9.6, 3.1), layout="constrained")
+        axes = figure.subplots(1, 3)
+        lines = [curves_of(loss) for loss in losses]
+        for kind, ax in zip(KINDS, axes, strict=True):
+            for place, (curves, colour) in enumerate(zip(lines, COLOURS, strict=False)):
+                # Where curves coincide, the wider ones below show.
+                width = 1.6 + 0.6 * (len(lines) - 1 - place)
+                for curve, dashes in zip(curves, DASHES, strict=False):
+                    draw(ax, curve, kind, color=colour, linestyle=dashes, linewidth=width)
+            limit(ax, [curve.values[kind] for curves in lines for curve in curves])
+            ax.set(title=kind, xlabel=label_of_axis(losses[0]))
+        for loss, curves, colour in zip(losses, lines, COLOURS, strict=False):
+            mark_spikes(axes[-1], loss, curves, colour)
+        handles = [
+            Line2D([], [], color=colour, label=setting(loss))
+            for loss, colour in zip(losses, COLOURS, strict=False)
+            if len(losses) > 1
+        ]
+        handles += [
+            Line2D([], [], color=COLOURS[0] if len(losses) == 1 else "0.3", linestyle=dashes, label=curve.label)
+            for curve, dashes in zip(lines[0], DASHES, strict=False)
+            if curve.label
+        ]
+        if handles:
+            figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    return figure
+
+
+def pictured(variants: Sequence[Any]) -> list[Any]:
+    """Return the settings that share one picture: those with the predictions of the first, as many as have colours."""
+    first = variants[0]
+    alike = [loss for loss in variants if (loss.prediction, loss.heads) == (first.prediction, first.heads)]
+    # The more lines a setting takes, the fewer settings can be told apart.
+    return alike[: max(1, MOST_LINES // len(curves_of(first)))]
+
+
+def setting(loss: Any) -> str:
+    """Return what tells this setting from the defaults, as it is written in Python."""
+    parameters = Sheet(loss).parameters
+    changed = [each for each in parameters if each.value != each.default]
+    if not changed and len(parameters) != 1:
+        return "defaults"
+    shown = changed or parameters
+    return ", ".join(
+        f"{each.name}={each.value:g}" if isinstance(each.value, float) else f"{each.name}={each.value!r}"
+        for each in shown
+    )
+
+
+# ---- curves -------------------------------------------------------------------------------------------------------
+
+
+def curves_of(loss: Any) -> list[Curve]:
+    """Return the curves of a loss: one for each head, or for each target that it looks different for."""
+    grid = _grid(loss)
+    if len(loss.heads) > 1:
+        target = _targets(loss.target)[0]
+        return [_of_head(loss, grid, target, position) for position in range(len(loss.heads))]
+    match Sheet(loss).variable:
+        case "residual":
+            target = loss.target.example
+            return [_curve(loss, grid, grid + target, target)]
+        case "margin" if loss.target == SIGNED:
+            return [_curve(loss, grid, grid, 1.0)]
+    return [_curve(loss, grid, grid, target, _label(loss.target, target)) for target in _targets(loss.target)]
+
+
+def _curve(loss: Any, grid: FloatArray, pred: FloatArray, target: Any, label: str = "") -> Curve:
+    targets = _repeated(loss, target, len(grid))
+    gradient = loss.gradient(pred, targets, reduction="sum")
+    hessian = loss.hessian(pred, targets, reduction="sum")
+    return Curve(grid, {"value": loss.elementwise(pred, targets), "gradient": gradient, "Hessian": hessian}, label)
+
+
+def _of_head(loss: Any, grid: FloatArray, target: Any, position: int) -> Curve:
+    pred = np.full((len(grid), len(loss.heads)), loss.prediction.example)
+    pred[:, position] = grid
+    targets = _repeated(loss, target, len(grid))
+    values = {
+        "value": loss.elementwise(pred, targets),
+        "gradient": loss.gradient(pred, targets, reduction="sum")[:, position],
+        "Hessian": loss.hessian(pred, targets, reduction="sum")[:, position, position],
+    }
+    return Curve(grid, values, loss.heads[position])
+
+
+def _repeated(loss: Any, target: Any, size: int) -> Any:
+    parts = target if isinstance(target, tuple) else (target,)
+    return joined(loss.target, [np.full(size, part) for part in parts])
+
+
+def _targets(domain: Domain | Parts) -> list[Any]:
+    """Return targets for which a loss looks different."""
+    if isinstance(domain, Parts):
+        # Different and ascending, as parts may have to be.
+        ladders = [_targets(part) for part in domain.domains]
+        return [tuple(ladder[min(place, len(ladder) - 1)] for place, ladder in enumerate(ladders))]
+    if domain.members:
+        return sorted(domain.members, reverse=True)[: len(DASHES)]
+    if math.isfinite(domain.low) and math.isfinite(domain.high):
+        return [domain.high, domain.low]
+    return [domain.low + 1, domain.low + 4] if math.isfinite(domain.low) else [1.0]
+
+
+def _label(domain: Domain | Parts, target: Any) -> str:
+    if isinstance(domain, Parts):
+        return ", ".join(f"{name} {part:g}" for name, part in zip(domain.names, target, strict=True))
+    return f"target {target:g}"
+
+
+def _argument(loss: Any) -> str:
+    variable = Sheet(loss).variable
+    if variable == "residual" and len(loss.heads) == 1:
+        return "residual"
+    if variable == "margin" and loss.target == SIGNED:
+        return "margin"
+    if loss.link == "log":
+        return "log"
+    return "logit" if loss.task == "binary" and math.isinf(loss.prediction.low) else "prediction"
+
+
+def _grid(loss: Any) -> FloatArray:
+    domain, argument = loss.prediction, _argument(loss)
+    reach = REACH.get(argument, REACH["residual"])
+    if argument == "residual":
+        # The parts beyond the scale of the loss are what tells it from others.
+        reach = max([reach, *(2 * getattr(type(loss)(), name) for name in loss.scale_parameters)])
+    low, high = (-math.inf, math.inf) if argument == "residual" else (domain.low, domain.high)
+    if math.isinf(low) and math.isinf(high):
+        low, high = -reach, reach
+    elif math.isinf(low):
+        low = high - REACH["half line"]
+    elif math.isinf(high):
+        high = low + REACH["half line"]
+    # The middles of equal cells: an end, where the loss may be infinite, is not drawn.
+    grid: FloatArray = low + (high - low) * (np.arange(POINTS) + 0.5) / POINTS
+    return grid
+
+
+def label_of_axis(loss: Any) -> str:
+    """Return what the horizontal axis shows."""
+    if len(loss.heads) > 1:
+        return f"one head, the others {loss.prediction.example:g}"
+    match _argument(loss):
+        case "residual":
+            return "residual (prediction − target)"
+        case "margin":
+            return "margin (prediction × label)"
+        case "log":
+            return f"prediction (logarithm of the {loss.elicits})"
+        case "logit":
+            return "prediction (logit)"
+    return (
+        f"prediction ({loss.prediction.name.removeprefix('a ')})"
+        if loss.prediction.name != "a number"
+        else "prediction"
+    )
+
+
+# ---- drawing ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Quiet axes, for as long as the context lasts."""
+    import matplotlib as mpl
+
+    settings: dict[Any, Any] = {
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": "0.92",
+        "axes.edgecolor": "0.6",
+        "xtick.color": "0.35",
+        "ytick.color": "0.35",
+        "axes.labelcolor": "0.2",
+        "lines.linewidth": 1.7,
+        "lines.solid_capstyle": "butt",
+        "path.simplify_threshold": 0.2,
+        "svg.fonttype": "none",
+        # Equal input gives equal bytes.
+        "svg.hashsalt": "lossfn",
+        "text.parse_math": False,
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def draw(ax: Axes, curve: Curve, kind: str, **line: Any) -> list[Any]:
+    """Draw one curve, broken where it jumps and where it is infinite."""
+    values = np.where(np.isfinite(curve.values[kind]), curve.values[kind], np.nan)
+    # A gap takes a point of its own.
+    places = np.flatnonzero(jumps(values)) + 1
+    argument = np.insert(curve.argument, places, curve.argument[places])
+    return ax.plot(argument, np.insert(values, places, np.nan), **line)
+
+
+def jumps(values: FloatArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return after which points a curve jumps: where a step is much larger than both its neighbours."""
+    steps = np.nan_to_num(np.abs(np.diff(values)))
+    neighbours = np.maximum(np.r_[0.0, steps[:-1]], np.r_[steps[1:], 0.0])
+    # Rounding makes jumps that nobody sees.
+    visible = 0.01 * np.nanmax(np.abs(values), initial=0.0)
+    found: np.ndarray[Any, np.dtype[np.bool_]] = steps > np.maximum(8 * neighbours, visible)
+    return found
+
+
+def mark_spikes(ax: Axes, loss: Any, curves: Sequence[Curve], colour: str) -> None:
+    """Draw an arrow where the Hessian leaves out an infinite spike: where the gradient jumps."""
+    if not loss.hessian_is_partial:
+        return
+    for curve in curves:
+        for place in np.flatnonzero(jumps(curve.values["gradient"])):
+            where = float(curve.argument[place : place + 2].mean())
+            arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
+            ends: dict[str, Any] = {"xy": (where, 0.97), "xytext": (where, 0.5)}
+            ax.annotate(
+                "", xycoords=("data", "axes fraction"), textcoords=("data", "axes fraction"), arrowprops=arrow, **ends
+            )
+
+
+def limit(ax: Axes, values: Sequence[FloatArray]) -> None:
+    """Show all of the curves, or most of them where a few points run off."""
+    together = np.concatenate(values)
+    low, most_low, most_high, high = np.percentile(together[np.isfinite(together)], [0, 3, 97, 100])
+    if high - low > RUNS_OFF * (most_high - most_low) > 0:
+        low, high = most_low, most_high
+    low, high = min(low, 0.0), max(high, 0.0)
+    margin = 0.08 * (high - low) or 0.5
+    ax.set_ylim(low - margin, high + margin)
+
+
+def picture_of(loss: Any, kind: str) -> bytes:
+    """Return the picture of a loss as a file of a kind; with its variants, if it is in its default setting."""
+    losses = [loss]
+    if loss == type(loss)():
+        losses = pictured([type(loss)(**variant) for variant in loss.variants])
+    figure = panels(losses)
+    if kind == "svg":
+        return as_svg(figure).encode()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=150)
+    return buffer.getvalue()
+
+
+def as_svg(figure: Figure) -> str:
+    """Return a figure as SVG, as short as it can be: coordinates in hundredths of a point, the reader's own font."""
+    buffer = io.StringIO()
+    with style():
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", buffer.getvalue(), flags=re.DOTALL)
+    text = re.sub(r"\d+\.\d{3,}", lambda match: f"{float(match[0]):.2f}", text)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: 'DejaVu Sans', Verdana, sans-serif", text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
+    text = re.sub(r'<g id="[^"]*">', "<g>", text)
+    return re.sub(r"\s*\n\s*", "\n", text).strip() + "\n"

@@ -1,0 +1,231 @@
+"""What is known about one loss, as data: the terminal, JSON and the pages print it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from lossfn import fields
+from lossfn.catalogue import Entry, snake_case
+from lossfn.equivalents import Equivalent
+from lossfn.reference.docstring import Docstring, read_docstring
+
+# The engine's letters for the variables that make a formula shortest.
+VARIABLES = {"r": "residual", "m": "margin"}
+
+SMOOTHNESS = {0: "continuous, with kinks", 1: "one continuous derivative", math.inf: "all derivatives"}
+
+
+@dataclass(frozen=True)
+class ParameterSheet:
+    """One parameter of a loss.
+
+    Attributes
+    ----------
+    name, symbol : str
+        In Python, and in formulas (LaTeX).
+    value, default : object
+        What it is here, and what it is where nothing is said.
+    values : str
+        Which values it takes, and in which unit.
+    meaning : str
+        What it does.
+    """
+
+    name: str
+    symbol: str
+    value: Any
+    default: Any
+    values: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One loss with one setting of its parameters."""
+
+    loss: Any
+
+    @property
+    def name(self) -> str:
+        """The name that the command line takes."""
+        return snake_case(self.class_name)
+
+    @property
+    def class_name(self) -> str:
+        """The name of the class."""
+        return type(self.loss).__name__
+
+    @property
+    def family(self) -> str:
+        """The file that defines it."""
+        return type(self.loss).__module__.rpartition(".")[2]
+
+    @cached_property
+    def documentation(self) -> Docstring:
+        """What its docstring says."""
+        return read_docstring(type(self.loss))
+
+    @property
+    def brief(self) -> str:
+        """What it is, in a few words."""
+        return re.split(r"[;:.](?:\s|$)", self.documentation.summary)[0].replace("``", "")
+
+    @cached_property
+    def parameters(self) -> list[ParameterSheet]:
+        """Its parameters in order."""
+        declared = fields.parameters_of(type(self.loss))
+        defaults = {field.name: field.default for field in dataclasses.fields(self.loss)}
+        return [
+            ParameterSheet(
+                name,
+                parameter.symbol,
+                getattr(self.loss, name),
+                defaults[name],
+                _values_of(parameter),
+                self.documentation.parameters.get(name) or _sentence(parameter.doc),
+            )
+            for name, parameter in declared.items()
+        ]
+
+    @property
+    def formulas(self) -> dict[str, str]:
+        """Value, gradient and Hessian in LaTeX, without the definition of their variable."""
+        whole = {
+            "loss": self.loss.formula,
+            "gradient": self.loss.gradient_formula,
+            "Hessian": self.loss.hessian_formula,
+        }
+        return {name: formula.split(r",\qquad ")[0] for name, formula in whole.items()}
+
+    @property
+    def definitions(self) -> list[str]:
+        """What the variables of the formulas stand for, in LaTeX."""
+        return list(self.loss.formula.split(r",\qquad ")[1:])
+
+    @property
+    def variable(self) -> str:
+        """What the formulas are written in: ``"residual"``, ``"margin"`` or ``"prediction"``."""
+        letters = [definition.partition(" = ")[0] for definition in self.definitions]
+        return next((VARIABLES[letter] for letter in letters if letter in VARIABLES), "prediction")
+
+    @cached_property
+    def properties(self) -> dict[str, str]:
+        """What is declared about it and verified by the tests, in words."""
+        found = {name: describe(self.loss) for name, describe in PROPERTIES.items()}
+        return {name: text for name, text in found.items() if text}
+
+    @property
+    def equivalents(self) -> list[Equivalent]:
+        """The same loss elsewhere, as far as it holds for these parameters."""
+        return [there for there in self.loss.equivalents if there.holds_for(self.loss)]
+
+    def summary(self) -> dict[str, Any]:
+        """Return what can be said without deriving anything, as plain values."""
+        loss = self.loss
+        return {
+            "name": self.name,
+            "class": self.class_name,
+            "family": self.family,
+            "task": loss.task,
+            "elicits": loss.elicits,
+            "what": self.documentation.summary.replace("``", ""),
+            "heads": list(loss.heads),
+            "targets": loss.target.name,
+            "predictions": loss.prediction.name,
+            "convex": loss.convex,
+            "parameters": {
+                parameter.name: {"default": parameter.default, "values": parameter.values, "meaning": parameter.meaning}
+                for parameter in self.parameters
+            },
+        }
+
+
+def families(entries: Iterable[Entry]) -> dict[str, list[Sheet]]:
+    """Return the losses by family, both in the order of the catalogue."""
+    grouped: dict[str, list[Sheet]] = {}
+    for entry in entries:
+        sheet = Sheet(entry.loss)
+        grouped.setdefault(sheet.family, []).append(sheet)
+    return grouped
+
+
+def properties_of(loss: Any) -> list[str]:
+    """Return each of the properties of a distribution that a loss estimates."""
+    return re.split(r", | and ", loss.elicits)
+
+
+def tasks_of(loss: Any) -> list[str]:
+    """Return the task that a loss is for."""
+    return [loss.task]
+
+
+def catalogue_json(families: dict[str, list[Sheet]]) -> str:
+    """Return what is declared about losses, as JSON."""
+    summaries = [sheet.summary() for sheets in families.values() for sheet in sheets]
+    return json.dumps(summaries, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _values_of(parameter: fields.Parameter) -> str:
+    if isinstance(parameter.domain, tuple):
+        return "one of " + ", ".join(map(repr, parameter.domain))
+    several = "ascending, each " if parameter.several else ""
+    unit = ", in units of the target" if parameter.in_target_units else ""
+    return several + parameter.domain.name + unit + (", or None" if parameter.optional else "")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}".replace("inf", "∞").replace("-", "−")
+
+
+def _bound(value: float | None) -> str:
+    return "unbounded" if value is None else _number(value)
+
+
+def _curvature(loss: Any) -> str:
+    if loss.even_with_decreasing_weight:
+        return "gradient / residual"
+    return "the largest curvature" if loss.gradient_lipschitz is not None and len(loss.heads) == 1 else "none"
+
+
+def _targets(loss: Any) -> str:
+    if not isinstance(loss.target, fields.Parts):
+        return str(loss.target.name)
+    parts = zip(loss.target.names, loss.target.domains, strict=True)
+    return f"{loss.target.name}: " + ", ".join(f"{name} {domain.name}" for name, domain in parts)
+
+
+def _predictions(loss: Any) -> str:
+    several = f", each of {', '.join(loss.heads)}" if len(loss.heads) > 1 else ""
+    link = f" (the {loss.link} of the natural prediction)" if loss.link != "identity" else ""
+    return f"{loss.prediction.name}{several}{link}"
+
+
+#: What a sheet says about a loss, in this order; an empty text is left out.
+PROPERTIES: dict[str, Callable[[Any], str]] = {
+    "estimates": lambda loss: loss.elicits,
+    "task": lambda loss: loss.task,
+    "targets": _targets,
+    "predictions": _predictions,
+    "convex": lambda loss: "yes" if loss.convex else "no",
+    "smoothness": lambda loss: SMOOTHNESS[loss.smoothness],
+    "lower bound": lambda loss: _number(loss.lower_bound),
+    "largest slope": lambda loss: _bound(loss.value_lipschitz),
+    "largest curvature": lambda loss: _bound(loss.gradient_lipschitz),
+    "majorizing curvature": _curvature,
+    "Hessian": lambda loss: "leaves out infinite spikes at the kinks" if loss.hessian_is_partial else "",
+    "surrogate": lambda loss: "its gradient is meant, and is not that of its value" if loss.surrogate else "",
+    "probability": lambda loss: (
+        "" if loss.task != "binary" else "implied by the prediction" if loss.gives_probability else "not estimated"
+    ),
+}

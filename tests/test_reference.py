@@ -1,0 +1,225 @@
+"""What the library says about its losses: formulas as text, sheets, pictures, and commands that print them."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from conftest import CATALOGUE, DEFAULTS, VARIANTS, label
+
+import lossfn
+from lossfn.cli import main
+from lossfn.reference import figure
+from lossfn.reference.docstring import read_docstring
+from lossfn.reference.formula import plain_formula
+from lossfn.reference.sheet import Sheet
+
+# ---- formulas as text ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("latex", "text"),
+    [
+        (r"\frac{r^{2}}{2 \delta}", "r²/(2 δ)"),
+        (r"\frac{1 - y}{1 - p} - \frac{y}{p}", "(1 − y)/(1 − p) − y/p"),
+        (r"\frac{1}{\left(1 + \frac{r^{2}}{c^{2}}\right)^{\frac{3}{2}}}", "1/(1 + r²/c²)^(3/2)"),
+        (r"- r e^{- s}", "−r e^(−s)"),
+        (r"\delta \left(\left|r\right| - \frac{\delta}{2}\right)", "δ (|r| − δ/2)"),
+        (r"y \sigma'\left(- z\right) + \log\cosh\left(x\right)", "y σ'(−z) + log cosh(x)"),
+        (r"\operatorname{sech}^2\left(x\right) \lambda_{1}", "sech²(x) λ₁"),
+        (r"\sqrt{1 + u} + \sqrt{u}", "√(1 + u) + √u"),
+        (r"\max\left(0, \mathrm{log\_variance}\right)", "max(0, log_variance)"),
+        (
+            r"2 \begin{cases}a & \text{if } r < 0 \\ b & \text{otherwise}\end{cases} z",
+            "2 ⎧a   if r < 0 ⎫ z\n  ⎩b   otherwise⎭",
+        ),
+        (r"\begin{pmatrix}1 \\ - x \\ x\end{pmatrix}", "⎛1 ⎞\n⎜−x⎟\n⎝x ⎠"),
+    ],
+)
+def test_formulas_read_as_they_are_written_by_hand(latex: str, text: str) -> None:
+    assert plain_formula(latex) == text.replace("\N{APOSTROPHE}", "\N{PRIME}")
+
+
+@pytest.mark.parametrize("loss", VARIANTS, ids=label)
+def test_every_formula_has_a_text_without_latex(loss) -> None:
+    sheet = Sheet(loss)
+    symbols = [parameter.symbol for parameter in sheet.parameters if parameter.symbol]
+    for latex in (*sheet.formulas.values(), *sheet.definitions, *symbols):
+        text = plain_formula(latex)
+        assert text
+        assert not set(text) & set("\\{}&$")
+
+
+# ---- sheets -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+def test_a_sheet_says_what_its_class_documents(entry) -> None:
+    sheet = Sheet(entry.loss)
+    assert sheet.documentation.references
+    assert all("doi:" in reference for reference in sheet.documentation.references)
+    assert "\n" not in sheet.brief
+    assert 5 < len(sheet.brief) < 120
+    for parameter in sheet.parameters:
+        assert parameter.name in sheet.documentation.parameters
+        assert parameter.values
+    known = set(lossfn.__all__)
+    for names, _ in sheet.documentation.related:
+        assert set(names) <= known
+
+
+def test_sections_of_a_docstring() -> None:
+    class Documented:
+        """Return the first line.
+
+        When to use it.
+
+        Parameters
+        ----------
+        a : float
+            One.
+
+            More of it.
+        b : int
+            Two.
+
+        See Also
+        --------
+        Huber, LogCosh
+        Cauchy : heavier
+            tails.
+
+        References
+        ----------
+        .. [1] Somebody (2000),
+           doi:10.1000/1.
+        .. [2] Another.
+        """
+
+    read = read_docstring(Documented)
+    assert read.summary == "Return the first line."
+    assert read.paragraphs == ("When to use it.",)
+    assert read.parameters == {"a": "One. More of it.", "b": "Two."}
+    assert read.related == ((("Huber", "LogCosh"), ""), (("Cauchy",), "heavier tails."))
+    assert read.references == ("Somebody (2000), doi:10.1000/1.", "Another.")
+
+
+# ---- pictures -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", DEFAULTS, ids=label)
+def test_every_loss_has_a_picture(loss) -> None:
+    for curve in figure.curves_of(loss):
+        for kind in figure.KINDS:
+            assert curve.values[kind].shape == curve.argument.shape
+            assert np.isfinite(curve.values[kind]).mean() > 0.5
+
+
+def test_equal_losses_give_equal_pictures() -> None:
+    assert figure.picture_of(lossfn.Huber(), "svg") == figure.picture_of(lossfn.Huber(), "svg")
+
+
+def test_pictures_show_kinks_and_jumps() -> None:
+    (curve,) = figure.curves_of(lossfn.AbsoluteError())
+    assert figure.jumps(curve.values["gradient"]).sum() == 1
+    assert figure.jumps(curve.values["value"]).sum() == 0
+    (smooth,) = figure.curves_of(lossfn.PseudoHuber(delta=0.3))
+    assert not any(figure.jumps(smooth.values[kind]).any() for kind in figure.KINDS)
+    axes = figure.panels([lossfn.AbsoluteError()]).axes
+    broken = axes[1].lines[0].get_ydata()
+    assert np.isnan(broken).sum() == 1
+    assert len(axes[2].texts) == 1
+    assert len(figure.panels([lossfn.Huber()]).axes[2].texts) == 0
+
+
+def test_a_loss_draws_itself_into_given_axes() -> None:
+    from matplotlib.figure import Figure
+
+    ax = Figure().add_subplot()
+    display = lossfn.BinaryCrossEntropy().plot(ax)
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    assert [line.get_label() for line in display.lines_] == [
+        f"{kind}, target {target}" for kind in figure.KINDS for target in (1, 0)
+    ]
+    line = lossfn.Huber(delta=2.0).plot(Figure().add_subplot()).lines_[1]
+    np.testing.assert_allclose(line.get_ydata(), np.clip(line.get_xdata(), -2, 2))
+
+
+# ---- commands -----------------------------------------------------------------------------------------------------
+
+
+def printed(capsys, *arguments: str) -> str:
+    assert main(arguments) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    return output.out
+
+
+def refused(capsys, *arguments: str) -> str:
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    return output.err
+
+
+def test_list_groups_by_family_and_fits_100_columns(capsys) -> None:
+    text = printed(capsys, "list")
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line for line in lines if re.fullmatch(r"[a-z_]+", line)] == list(
+        dict.fromkeys(Sheet(e.loss).family for e in CATALOGUE)
+    )
+    for entry in CATALOGUE:
+        assert re.search(rf"^  {entry.name} ", text, re.MULTILINE)
+
+
+def test_list_filters(capsys) -> None:
+    every = json.loads(printed(capsys, "list", "--json"))
+    assert [loss["name"] for loss in every] == [entry.name for entry in CATALOGUE]
+    binary = json.loads(printed(capsys, "list", "--json", "--task", "binary"))
+    assert [loss["name"] for loss in binary] == [loss["name"] for loss in every if loss["task"] == "binary"]
+    variance = json.loads(printed(capsys, "list", "--json", "--elicits", "variance"))
+    assert "gaussian_nll" in [loss["name"] for loss in variance]
+    assert "squared_error" not in [loss["name"] for loss in variance]
+    assert "but for regression" in refused(capsys, "list", "--task", "regresion")
+    assert "no loss for 'mode'" in refused(capsys, "list", "--elicits", "mode")
+    assert "probability" in refused(capsys, "list", "--task", "binary", "--elicits", "variance")
+
+
+def test_show_prints_everything(capsys) -> None:
+    text = printed(capsys, "show", "Huber(delta=2)")
+    assert "⎩δ (|r| − δ/2)   otherwise" in text
+    assert "r = ŷ − y" in text.replace("y\N{COMBINING CIRCUMFLEX ACCENT}", "ŷ")
+    assert (
+        re.search(r"largest slope +2\n", text.replace(" \n", "\n").replace(" \n", "\n"))
+        or "largest slope         2" in text
+    )
+    assert "2.0 (default 1.0): a finite number > 0, in units of the target, δ in formulas" in text
+    assert "torch.nn.functional.huber_loss(pred, target, delta=delta)" in text
+    assert "1.345 times the" in text
+    assert "doi:10.1214/aoms/1177703732" in text
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+def test_show_knows_every_loss(entry, capsys) -> None:
+    assert Sheet(entry.loss).documentation.references[0][:30] in printed(capsys, "show", entry.name)
+
+
+def test_show_takes_sums_and_refuses_what_it_does_not_know(capsys) -> None:
+    assert "λ₁" in printed(capsys, "show", "0.5 * SquaredError() + absolute_error")
+    assert "did you mean" in refused(capsys, "show", "hubber")
+    assert "delta" in refused(capsys, "show", "Huber(delta=-1)")
+
+
+def test_show_writes_a_figure(capsys, tmp_path) -> None:
+    for name in ("huber.png", "huber.svg", "huber.PDF"):
+        printed(capsys, "show", "huber", "--figure", str(tmp_path / name))
+    starts = {path.name: path.read_bytes()[:5] for path in tmp_path.iterdir()}
+    assert starts == {"huber.png": b"\x89PNG\r", "huber.svg": b"<?xml", "huber.PDF": b"%PDF-"}
+    assert "end the name with .png, .svg" in refused(capsys, "show", "huber", "--figure", str(tmp_path / "huber.txt"))
+    assert "there is no folder" in refused(capsys, "show", "huber", "--figure", str(tmp_path / "no" / "huber.png"))
+    assert len(list(tmp_path.iterdir())) == 3
