@@ -2,6 +2,7 @@
 #
 #   make demo      compare losses on the two data sets in examples/data, reports in reports/
 #   make test      lint, types and the whole test suite
+#   make docs      the reference pages of docs/losses
 #   make accuracy  the accuracy table of docs/accuracy.md
 #   make bench     the speed tables of docs/benchmarks.md
 #
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint accuracy bench clean
+.PHONY: help demo test lint docs accuracy bench clean
 # A recipe that fails leaves no stamp behind.
 .DELETE_ON_ERROR:
 
@@ -57,6 +58,9 @@ lint: $(VENV)/.stamp-dev
 
 test: lint
 	$(BIN)/pytest -n 2
+
+docs: $(VENV)/.stamp-dev
+	$(BIN)/python -m lossfn.reference.pages docs/losses
 
 accuracy: $(VENV)/.stamp-dev
 	$(BIN)/python -m benchmarks.accuracy

@@ -1,0 +1,30 @@
+"""The reference pages in docs/losses are those that the catalogue gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conftest import CATALOGUE
+
+from lossfn.reference import pages
+
+DOCS = Path(__file__).parents[1] / "docs" / "losses"
+
+
+def test_committed_pages_are_those_of_the_catalogue() -> None:
+    written = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
+    assert written == pages.pages(), "the pages of docs/losses are stale: make docs"
+
+
+def test_every_loss_has_a_committed_figure() -> None:
+    assert {path.stem for path in DOCS.glob("figures/*")} == {entry.name for entry in CATALOGUE}
+    assert max(path.stat().st_size for path in DOCS.glob("figures/*")) < 60_000
+
+
+def test_pages_are_written_whole_and_without_leftovers(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(pages, "figures", lambda: iter([("figures/huber.svg", "<svg/>")]))
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "gone.svg").touch()
+    (tmp_path / "gone.md").touch()
+    pages.write(tmp_path)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {*pages.pages(), "huber.svg"}
