@@ -1,6 +1,6 @@
 """Loss functions defined once: values, gradients, Hessians and kernels derived from one expression."""
 
-from lossfn.catalogue import catalogue, parse_loss, to_signed
+from lossfn.catalogue import catalogue, parse_loss
 from lossfn.define import define
 from lossfn.loss import Loss, check
 from lossfn.losses import (
@@ -19,6 +19,7 @@ from lossfn.losses import (
     SmoothL1,
     SquaredError,
 )
+from lossfn.numerics import to_signed
 from lossfn.pointwise import AccuracyWarning, PointwiseLoss
 from lossfn.reduce import Total
 

@@ -125,26 +125,3 @@ def _named(name: str, settings: dict[str, Any]) -> PointwiseLoss:
             has = f"it has {', '.join(parameters)}" if parameters else "it has none"
             raise ValueError(f"{loss_class.__name__} has no parameter {setting!r}; {has}")
     return loss_class(**settings)
-
-
-def to_signed(labels: Any) -> Any:
-    """Convert labels 0 and 1 to -1 and +1.
-
-    Examples
-    --------
-    >>> import lossfn
-    >>> lossfn.to_signed([0, 1, 1])
-    array([-1.,  1.,  1.])
-    """
-    from lossfn.engine import batch as batches
-    from lossfn.fields import BINARY
-
-    if batches.library_of("to_signed", labels=labels) != "numpy":
-        return 2 * labels - 1
-    array = np.asarray(labels)
-    inside = np.isin(array, (0, 1))
-    if not inside.all():
-        from lossfn import checks
-
-        checks.raise_outside("to_signed", "labels", array, inside, BINARY)
-    return 2.0 * array - 1.0

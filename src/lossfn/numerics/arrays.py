@@ -1,0 +1,75 @@
+"""Bring what a caller passed to one library and one dtype, and the result back to the caller's."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lossfn import checks
+from lossfn.engine import batch as batches
+from lossfn.engine.namespaces import compatible
+from lossfn.fields import Domain
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Arrays of one library, in the dtype of the computation."""
+
+    library: str
+    arrays: tuple[Any, ...]
+    result_dtype: Any
+
+    @property
+    def xp(self) -> Any:
+        """The array-API namespace of the library."""
+        return compatible(self.library)
+
+    def silently(self) -> AbstractContextManager[Any]:
+        """Return a context without NumPy's warnings of the infinities that are right answers."""
+        return np.errstate(all="ignore") if self.library == "numpy" else nullcontext()
+
+    def finish(self, result: Any) -> Any:
+        """Return a result in the caller's dtype; NumPy's arrays without axes as scalars."""
+        result = self.xp.astype(result, self.result_dtype, copy=False)
+        return result[()] if self.library == "numpy" else result
+
+
+def prepare(owner: str, **given: Any) -> Inputs:
+    """Return the arguments as real arrays of one dtype; plain numbers take the dtype of the arrays beside them."""
+    library = batches.library_of(owner, **given)
+    xp = compatible(library)
+    device = next((value.device for value in given.values() if hasattr(value, "device")), None)
+    # JAX's tracers have no device, and NumPy needs none.
+    place = {"device": device} if library == "torch" else {}
+    arrays = {name: to_array(owner, name, value, library, place) for name, value in given.items()}
+    typed = [array for name, array in arrays.items() if not isinstance(given[name], (bool, int, float))]
+    result_dtype = xp.result_type(*(typed or arrays.values()))
+    if not xp.isdtype(result_dtype, "real floating"):
+        if not xp.isdtype(result_dtype, ("bool", "integral")):
+            raise TypeError(f"{owner}: real numbers are needed; got dtype {result_dtype}")
+        result_dtype = xp.asarray(0.0).dtype
+    name = str(result_dtype).removeprefix("torch.")
+    dtype = getattr(xp, batches.COMPUTE.get(name, name))
+    return Inputs(library, tuple(xp.astype(array, dtype, copy=False) for array in arrays.values()), result_dtype)
+
+
+def to_array(owner: str, name: str, value: Any, library: str, place: dict[str, Any]) -> Any:
+    """Convert lists, numbers and columns of data frames to arrays of a library; refuse masked and sparse arrays."""
+    if library != "numpy" and hasattr(value, "shape") and batches.library_of(owner, **{name: value}) == library:
+        return value
+    array = batches.as_numpy(owner, name, value)
+    return array if library == "numpy" else compatible(library).asarray(np.array(array), **place)
+
+
+def check_domain(owner: str, name: str, array: Any, domain: Domain, library: str) -> None:
+    """Refuse values outside a domain where values can be looked at: not in traced code, not on accelerators."""
+    if batches.is_traced(library, array):
+        return
+    with batches.eagerly(library):
+        values = np.asarray(array.detach() if library == "torch" else array)
+    inside = domain.condition(np, values)
+    if not inside.all():
+        checks.raise_outside(owner, name, values, inside, domain)
