@@ -76,8 +76,9 @@ def apply(name: str, *arguments: Any) -> Any:
             return base**exponent
         case "xmul", (a, b) if a.is_number or b.is_number:
             return a * b
-        case "xmul", (a, b) if b.could_extract_minus_sign():
-            # A sign inside would make sigmoid(-x) and -sigmoid(-x) two divisions.
+        case "xmul", (a, b) if b.could_extract_minus_sign() and not (-b).could_extract_minus_sign():
+            # A sign inside would make sigmoid(-x) and -sigmoid(-x) two divisions. SymPy may see a sign in a sum and
+            # in minus that sum.
             return -apply("xmul", a, -b)
     return opaque(name)(*arguments)
 
