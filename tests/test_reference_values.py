@@ -18,16 +18,19 @@ from lossfn import (
     AbsoluteError,
     BinaryCrossEntropy,
     BinaryFocal,
+    Brier,
     Expectile,
     GaussianNLL,
     HalfSquaredError,
     Hinge,
     Huber,
     LogCosh,
+    LogScore,
     Pinball,
     Poisson,
     PseudoHuber,
     SmoothL1,
+    Spherical,
     SquaredError,
 )
 
@@ -128,6 +131,24 @@ ROWS = [
         BinaryFocal(gamma=2.0, alpha=0.25), [0.7], [0], 0.36940865971238142213,
         "formula: -(1 - α) p² log(1 - p) and its derivatives by mpmath.diff",
         [0.46889542172532292527], [0.37009093181366465594],
+    ),
+    Row(
+        LogScore(), [0.9, 0.1, 0.2, 0.65], [1, 0, 0, 1], 0.2161618746805791539,
+        "example of sklearn.metrics.log_loss: 0.21616", [-1 / 0.9, 1 / 0.9, 1.25, -1 / 0.65],
+    ),
+    Row(
+        Brier(), [0.1, 0.9, 0.8, 0.3], [0, 1, 1, 0], 0.0375,
+        "example of sklearn.metrics.brier_score_loss: 0.0375", [0.2, -0.2, -0.4, 0.6], [2.0, 2.0, 2.0, 2.0],
+    ),
+    Row(
+        Spherical(), [0.6], [1], -0.83205029433784365934,
+        "formula: -p / √(p² + (1 - p)²) and its derivatives by mpmath.diff",
+        [-1.0667311465869791674], [3.8976714971447311727],
+    ),
+    Row(
+        Spherical(), [0.3], [0], -0.91914503001805790409,
+        "formula: -(1 - p) / √(p² + (1 - p)²) and its derivatives by mpmath.diff",
+        [0.67917120444684076952], [3.669085817126611194],
     ),
     Row(
         Hinge(), [-2.0, 3.0, 0.5, -0.5, 1.5], [-1, 1, 1, -1, 1], 0.2,
@@ -270,7 +291,8 @@ METRICS = {
     "mean_squared_error": (SquaredError(), {}),
     "mean_absolute_error": (AbsoluteError(), {}),
     "mean_pinball_loss": (Pinball(tau=0.8), {"alpha": 0.8}),
-    "log_loss": (BinaryCrossEntropy(inputs="probabilities"), {}),
+    "log_loss": (LogScore(), {}),
+    "brier_score_loss": (Brier(), {}),
     "hinge_loss": (Hinge(), {}),
 }
 
@@ -280,7 +302,7 @@ def test_equal_to_the_metrics_of_scikit_learn(name):
     loss, options = METRICS[name]
     metric = getattr(pytest.importorskip("sklearn.metrics"), name)
     pred, target = draw(loss, SIZE)
-    if name == "log_loss":
+    if loss.task == "binary" and name != "hinge_loss":
         target = target.round()
     weight = np.random.default_rng(1).uniform(0.5, 2.0, SIZE)
     assert_close(loss(pred, target, weight=weight), metric(target, pred, sample_weight=weight, **options))

@@ -6,6 +6,7 @@ from lossfn.losses.binary import BinaryCrossEntropy, BinaryFocal
 from lossfn.losses.counts import Poisson
 from lossfn.losses.likelihood import GaussianNLL
 from lossfn.losses.margin import Hinge
+from lossfn.losses.probability import Brier, LogScore, Spherical
 from lossfn.losses.quantile import Expectile, Pinball
 from lossfn.losses.regression import AbsoluteError, HalfSquaredError, SquaredError
 from lossfn.losses.robust import Huber, LogCosh, PseudoHuber, SmoothL1
@@ -23,6 +24,9 @@ LOSSES = (
     Expectile,
     BinaryCrossEntropy,
     BinaryFocal,
+    LogScore,
+    Brier,
+    Spherical,
     Hinge,
     Poisson,
     GaussianNLL,
@@ -33,15 +37,18 @@ __all__ = [
     "AbsoluteError",
     "BinaryCrossEntropy",
     "BinaryFocal",
+    "Brier",
     "Expectile",
     "GaussianNLL",
     "HalfSquaredError",
     "Hinge",
     "Huber",
     "LogCosh",
+    "LogScore",
     "Pinball",
     "Poisson",
     "PseudoHuber",
     "SmoothL1",
+    "Spherical",
     "SquaredError",
 ]
