@@ -1,0 +1,21 @@
+"""Scores of probability forecasts: lower is better, and an honest forecast scores best on average."""
+
+from lossfn.losses.probability import Brier, LogScore, Spherical
+from lossfn.scoring.ensemble import crps_ensemble, energy_score, variogram_score
+from lossfn.scoring.moments import dawid_sebastiani, dawid_sebastiani_ensemble
+from lossfn.scoring.ordered import ranked_probability_score
+from lossfn.scoring.quantiles import crps_quantiles, weighted_interval_score
+
+__all__ = [
+    "Brier",
+    "LogScore",
+    "Spherical",
+    "crps_ensemble",
+    "crps_quantiles",
+    "dawid_sebastiani",
+    "dawid_sebastiani_ensemble",
+    "energy_score",
+    "ranked_probability_score",
+    "variogram_score",
+    "weighted_interval_score",
+]
