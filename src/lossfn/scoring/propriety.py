@@ -1,0 +1,257 @@
+"""Search for a distribution under which a score prefers another forecast to the distribution itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+
+from lossfn import fields
+from lossfn.pointwise import PointwiseLoss
+from lossfn.scoring.cases import Array
+
+#: A function from forecasts (N, K) to the scores (N, K) of each outcome.
+Table = Callable[[Array], Array]
+
+#: Forecasts of the grid, at most, and the finest grid.
+FORECASTS, FINEST = 500, 200
+#: Distributions around which shifts are tried, and the size of these shifts.
+CENTRES = 60
+SHIFTS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+#: Differences of expected scores below this share of the scores may be rounding.
+ROUNDING = 1e-13
+#: Stands for an infinite advantage, below every finite one.
+INFINITE = 5e-324
+
+
+@dataclass(frozen=True)
+class Propriety:
+    """What the search found; true unless the score is improper.
+
+    Attributes
+    ----------
+    verdict : {"strictly proper", "proper", "improper"}
+        ``"improper"`` is proved by the counter-example; the others say that none was found.
+    truth, forecast : tuple of float, or None
+        For an improper score a distribution P and the forecast Q that scores better under it than P itself; for one
+        that is proper but not strictly, a P and Q ≠ P that score alike.
+    advantage : float
+        Expected score of P minus that of Q, under P.
+    steps : int
+        The grid had this many steps from probability 0 to 1.
+    """
+
+    verdict: str
+    truth: tuple[float, ...] | None
+    forecast: tuple[float, ...] | None
+    advantage: float
+    steps: int
+
+    def __bool__(self) -> bool:
+        return self.verdict != "improper"
+
+
+def is_proper(
+    score: PointwiseLoss | Callable[[Array, int], Any],
+    *,
+    classes: int = 2,
+    link: Callable[[Array], Array] | None = None,
+) -> Propriety:
+    """Search for a counter-example to the propriety of a score: a forecast that beats the truth.
+
+    A score (lower is better) is proper if no forecast Q has a lower expected score under P than P itself, and strictly
+    proper if every Q ≠ P has a higher one. A constant score is proper, not strictly.
+
+    All pairs of a grid of distributions are compared: 200 steps for two classes, 30 for three, fewer for more (at most
+    500 distributions). Around 60 of them, shifts of probability from one class to another of 1e-2 to 1e-6 are tried.
+    What beats its truth by most is refined. So a minimiser that is off by 1e-6 is found where expected scores are
+    smooth, and ties only between points of the grid.
+
+    Parameters
+    ----------
+    score : PointwiseLoss or callable
+        A loss of two classes in any input space, or ``score(probabilities, label)`` of one row (K,) of probabilities
+        and a label 0 to K − 1.
+    classes : int
+        K, for a callable.
+    link : callable, optional
+        For a loss: from the probabilities of class 1 to predictions. By default predictions are what their domain says:
+        probabilities, log-probabilities, or else logits.
+
+    Returns
+    -------
+    Propriety
+        Verdict and counter-example; true unless improper.
+
+    References
+    ----------
+    .. [1] Gneiting and Raftery (2007), "Strictly proper scoring rules, prediction, and estimation",
+       doi:10.1198/016214506000001437.
+
+    See Also
+    --------
+    savage : makes proper scores.
+
+    Examples
+    --------
+    >>> import lossfn
+    >>> from lossfn.scoring import is_proper
+    >>> is_proper(lossfn.BinaryCrossEntropy()).verdict
+    'strictly proper'
+    >>> found = is_proper(lossfn.BinaryFocal(gamma=2.0))
+    >>> print(found.verdict, [round(p, 3) for p in found.truth], [round(p, 3) for p in found.forecast])
+    improper [0.115, 0.885] [0.318, 0.682]
+    >>> is_proper(lambda probabilities, label: 1 - probabilities[label], classes=3).verdict
+    'improper'
+    """
+    table, classes = _table_of(score, classes, link)
+    steps = _finest_grid(classes)
+    grid = simplex_grid(classes, steps)
+    scores = table(grid)
+    best = _best_pair(grid, grid, scores, scores)
+    # Shifts from a few distributions: all in one table, then each compared with its own centre.
+    centres = grid[:: max(1, len(grid) // CENTRES)]
+    for shift in SHIFTS:
+        for moved, centre in _shifted(centres, shift):
+            advantage = _advantage(centre, table(centre), table(moved))
+            index = int(np.argmax(advantage))
+            if advantage[index] > best[0]:
+                best = (float(advantage[index]), centre[index], moved[index])
+    if best[0] > 0:
+        largest, forecast = _refined(table, *best[1:], 1 / steps)
+        largest = math.inf if largest == INFINITE else largest
+        return Propriety("improper", _numbers(best[1]), _numbers(forecast), largest, steps)
+    tie = _widest_tie(grid, scores)
+    if tie is None:
+        return Propriety("strictly proper", None, None, 0.0, steps)
+    return Propriety("proper", _numbers(tie[0]), _numbers(tie[1]), 0.0, steps)
+
+
+def simplex_grid(classes: int, steps: int) -> Array:
+    """Return all distributions (N, K) whose probabilities are whole multiples of 1/steps."""
+    bars = np.array(list(combinations(range(steps + classes - 1), classes - 1)))
+    ends = np.full((len(bars), 1), steps + classes - 1)
+    counts = np.diff(np.hstack([np.full_like(ends, -1), bars, ends]), axis=1) - 1
+    grid: Array = counts / steps
+    return grid
+
+
+def _table_of(score: Any, classes: int, link: Callable[[Array], Array] | None) -> tuple[Table, int]:
+    if isinstance(score, PointwiseLoss):
+        if score.task != "binary" or len(score.heads) > 1:
+            raise TypeError(f"is_proper: a loss of two classes is needed; {score!r} has targets that are no labels")
+        if classes != 2:
+            raise ValueError(f"is_proper: {score!r} has two classes; got classes={classes}")
+        return _table_of_loss(score, link), 2
+    if link is not None:
+        raise TypeError("is_proper: link= is for losses; a callable is given probabilities")
+    if classes < 2:
+        raise ValueError(f"is_proper: classes must be at least 2; got {classes}")
+
+    def table(forecasts: Array) -> Array:
+        scores = np.array([[float(score(row, label)) for label in range(classes)] for row in forecasts])
+        return _without_nan(forecasts, scores)
+
+    return table, classes
+
+
+def _table_of_loss(loss: PointwiseLoss, link: Callable[[Array], Array] | None) -> Table:
+    negative = -1.0 if loss.target is fields.SIGNED else 0.0
+
+    def table(forecasts: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            if link is not None:
+                pred = link(forecasts[:, 1])
+            elif loss.prediction == fields.PROBABILITY:
+                pred = forecasts[:, 1]
+            elif loss.prediction == fields.LOG_PROBABILITY:
+                pred = np.log(forecasts[:, 1])
+            else:
+                pred = np.log(forecasts[:, 1]) - np.log(forecasts[:, 0])
+        pred = np.ascontiguousarray(pred)
+        scores = [loss.elementwise(pred, np.full_like(pred, label)) for label in (negative, 1.0)]
+        return _without_nan(forecasts, np.stack(scores, axis=1))
+
+    return table
+
+
+def _without_nan(forecasts: Array, scores: Array) -> Array:
+    wrong = np.isnan(scores)
+    if wrong.any():
+        row, label = np.argwhere(wrong)[0]
+        raise ValueError(f"is_proper: the score of forecast {_numbers(forecasts[row])} and label {label} is NaN")
+    return scores
+
+
+def _finest_grid(classes: int) -> int:
+    steps = 1
+    while steps < FINEST and math.comb(steps + classes, classes - 1) <= FORECASTS:
+        steps += 1
+    return steps
+
+
+def _expected(truths: Array, scores: Array) -> Array:
+    """Return Σₖ P(k)·S(k), where what cannot happen does not count, even if its score is infinite."""
+    with np.errstate(invalid="ignore"):
+        expected: Array = np.where(truths == 0, 0.0, truths * scores).sum(axis=-1)
+    return expected
+
+
+def _advantage(truths: Array, own: Array, others: Array) -> Array:
+    """Return by how much, rounding aside, forecasts with scores ``others`` beat the truths; negative if they lose."""
+    with np.errstate(invalid="ignore"):
+        difference = _expected(truths, own) - _expected(truths, others)
+        rounding = ROUNDING * (_expected(truths, np.abs(own)) + _expected(truths, np.abs(others)))
+        beyond = np.where(np.isfinite(difference) & (np.abs(difference) <= rounding), 0.0, difference)
+    # Both infinite: neither is better. Only one: proof enough, but a finite advantage says more.
+    advantage: Array = np.where(np.isnan(beyond), -np.inf, np.where(beyond == np.inf, INFINITE, beyond))
+    return advantage
+
+
+def _best_pair(truths: Array, forecasts: Array, own: Array, others: Array) -> tuple[float, Array, Array]:
+    advantage = _advantage(truths[:, None], own[:, None], others[None])
+    row, column = np.unravel_index(int(np.argmax(advantage)), advantage.shape)
+    return float(advantage[row, column]), truths[row], forecasts[column]
+
+
+def _widest_tie(grid: Array, scores: Array) -> tuple[Array, Array] | None:
+    advantage = _advantage(grid[:, None], scores[:, None], scores[None])
+    distance = np.abs(grid[:, None] - grid[None]).sum(axis=-1)
+    distance[advantage < 0] = 0
+    row, column = np.unravel_index(int(np.argmax(distance)), distance.shape)
+    return (grid[row], grid[column]) if distance[row, column] > 0 else None
+
+
+def _shifted(centres: Array, shift: float) -> list[tuple[Array, Array]]:
+    """Return forecasts with probability shifted between each two classes, beside the distributions they come from."""
+    pairs = []
+    for gains, loses in permutations(range(centres.shape[1]), 2):
+        moved = centres.copy()
+        moved[:, gains] += shift
+        moved[:, loses] -= shift
+        inside = moved[:, loses] >= 0
+        pairs.append((moved[inside], centres[inside]))
+    return pairs
+
+
+def _refined(table: Table, truth: Array, forecast: Array, step: float) -> tuple[float, Array]:
+    """Return the largest advantage, and its forecast, that shorter and shorter shifts lead to."""
+    own = table(truth[None])
+    best = float(_advantage(truth[None], own, table(forecast[None]))[0])
+    while step > 1e-9:
+        around = np.concatenate([moved for moved, _ in _shifted(forecast[None], step)])
+        advantage = _advantage(truth[None], own, table(around))
+        index = int(np.argmax(advantage))
+        if advantage[index] > best:
+            best, forecast = float(advantage[index]), around[index]
+        else:
+            step /= 2
+    return best, forecast
+
+
+def _numbers(distribution: Array) -> tuple[float, ...]:
+    return tuple(float(p) for p in distribution)
