@@ -173,11 +173,11 @@ def curves_of(loss: Any) -> list[Curve]:
     if len(loss.heads) > 1:
         target = _targets(loss.target)[0]
         return [_of_head(loss, grid, target, position) for position in range(len(loss.heads))]
-    match Sheet(loss).variable:
+    match _argument(loss):
         case "residual":
             target = loss.target.example
             return [_curve(loss, grid, grid + target, target)]
-        case "margin" if loss.target == SIGNED:
+        case "margin":
             return [_curve(loss, grid, grid, 1.0)]
     return [_curve(loss, grid, grid, target, _label(loss.target, target)) for target in _targets(loss.target)]
 
@@ -227,7 +227,8 @@ def _label(domain: Domain | Parts, target: Any) -> str:
 
 def _argument(loss: Any) -> str:
     variable = Sheet(loss).variable
-    if variable == "residual" and len(loss.heads) == 1:
+    # Residuals of a bounded prediction depend on the target.
+    if variable == "residual" and len(loss.heads) == 1 and math.isinf(loss.prediction.low):
         return "residual"
     if variable == "margin" and loss.target == SIGNED:
         return "margin"
