@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lossfn import constant, fields
+from lossfn.equivalents import Equivalent
 from lossfn.losses.binary import BinaryCrossEntropy
 from lossfn.pointwise import PointwiseLoss
 
@@ -52,6 +53,16 @@ class LogScore(ProbabilityScore):
 
     convex = True
     lower_bound = 0.0
+    equivalents = (
+        Equivalent(
+            "PyTorch", "torch.nn.functional.binary_cross_entropy(pred, target)", note="the logarithm stops at -100"
+        ),
+        Equivalent(
+            "scikit-learn",
+            "sklearn.metrics.log_loss(target > 0.5, pred)",
+            note="labels only; probabilities are clipped by the resolution of their type",
+        ),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         return BinaryCrossEntropy(inputs="probabilities").expression(xp, pred, target)
@@ -72,7 +83,7 @@ class Brier(ProbabilityScore):
     See Also
     --------
     LogScore : punishes certain and wrong forecasts without limit.
-    SquaredErrorOnSigmoid : the same on logits, where it is not convex.
+    SquaredError : the same of any number.
 
     Examples
     --------
@@ -83,6 +94,10 @@ class Brier(ProbabilityScore):
 
     convex = True
     lower_bound = 0.0
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.mse_loss(pred, target)"),
+        Equivalent("scikit-learn", "sklearn.metrics.brier_score_loss(target > 0.5, pred)", note="labels only"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         residual = pred - target
