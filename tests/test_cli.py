@@ -155,10 +155,14 @@ def test_same_seed_same_numbers_from_csv_and_parquet(tmp_path):
 def test_weights_groups_and_dropped_rows(write, tmp_path, capsys):
     rows = "".join(f"{i},{i * i % 17},{1 + i % 2},{i % 6}\n" for i in range(30))
     data = write(f"x,y,w,g\n{rows}7,,1,1\n")
-    arguments = ["--target", "y", "--weight", "w", "--group", "g", "--drop-missing", "--json", str(tmp_path / "r.json")]
-    assert main(["compare", data, *arguments, *QUICK]) == 0
+    report, numbers = tmp_path / "r.html", tmp_path / "r.json"
+    arguments = ["--target", "y", "--weight", "w", "--group", "g", "--drop-missing"]
+    assert main(["compare", data, *arguments, *QUICK, "--out", str(report), "--json", str(numbers)]) == 0
     assert "30 rows, 1 feature, 1 row left out" in capsys.readouterr().out
-    content = json.loads((tmp_path / "r.json").read_text())
+    content = json.loads(numbers.read_text())
+    note = "Left out: 1 row without target, weight or group."
+    assert content["notes"][0] == note
+    assert note in report.read_text(encoding="utf-8")
     assert content["groups"] == 6
     assert content["weighted"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import warnings
@@ -121,10 +122,15 @@ def compare(
 def _compare(columns: Columns, **settings: Any) -> Comparison:
     """Compare, with the warnings of other libraries kept from the screen: the result has notes of its own."""
     from lossfn.comparison import compare
+    from lossfn.comparison.formatting import count
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return compare(columns.features, columns.target, weight=columns.weight, groups=columns.groups, **settings)
+        result = compare(columns.features, columns.target, weight=columns.weight, groups=columns.groups, **settings)
+    if not columns.dropped:
+        return result
+    note = f"Left out: {count(columns.dropped, 'row')} without target, weight or group."
+    return dataclasses.replace(result, notes=(note, *result.notes))
 
 
 def read_losses(text: str) -> list[str]:
