@@ -5,12 +5,14 @@
 import dataclasses
 import html.parser
 import io
+import pickle
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import run_python
 from rich.console import Console
 
 from lossfn.comparison import compare, pictures
@@ -227,3 +229,22 @@ def test_wilson_interval_against_a_published_example():
     # Newcombe (1998), Statistics in Medicine 17, 857-872, table I: 15 of 148 gives 0.0624 to 0.1605.
     low, high = pictures._wilson(np.array([15 / 148]), np.array([148.0]), z=1.959964)
     assert (low[0], high[0]) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("library", "use", "purpose"),
+    [
+        ("jinja2", "result.to_html()", "a report"),
+        ("matplotlib", "result.to_html()", "a report"),
+        ("pandas", "result.table", "a table"),
+        ("pandas", "import lossfn; lossfn.compare", "lossfn.compare"),
+    ],
+)
+def test_a_missing_library_names_the_extra(library, use, purpose, regression, tmp_path):
+    # A result is plain data: whoever gets one may lack what made it.
+    stored = tmp_path / "result.pickle"
+    stored.write_bytes(pickle.dumps(regression))
+    opening = "import pickle, sys; result = pickle.load(open(sys.argv[1], 'rb')); assert result.to_json()"
+    code = f"import sys; sys.modules[{library!r}] = None; {opening}; {use}"
+    complaint = run_python(code, str(stored), fails=True)
+    assert f"ImportError: {purpose} needs {library}, an optional extra: pip install 'lossfn[cli]'" in complaint

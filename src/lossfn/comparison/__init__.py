@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .problems import DataError
+from .problems import DataError, optional_libraries
 from .result import (
     BalanceEvidence,
     Comparison,
@@ -46,7 +46,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # The records are light; scikit-learn is loaded by whoever compares, not by whoever reads a result.
     if name == "compare":
-        from .study import compare
+        with optional_libraries("lossfn.compare"):
+            from .study import compare
 
         return compare
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

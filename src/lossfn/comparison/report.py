@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from latex2mathml.converter import convert
+from markupsafe import Markup, escape
+
 from .drawing import stroke
 from .formatting import MINUS, count, significant
 from .pictures import draw
 from .tables import score_table
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from .result import Comparison, LossResult
 
 
@@ -28,8 +30,6 @@ def render_html(result: Comparison, *, source: str = "", command: str = "") -> s
     command : str
         The command line or the Python code that gives the same numbers again.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     environment = Environment(
         loader=PackageLoader("lossfn.comparison"),
         # Names of columns and classes come from strangers' files.
@@ -62,8 +62,6 @@ def _typographic(text: str) -> str:
 
 def _breakable(label: str) -> Markup:
     """Allow a name such as ``BinaryCrossEntropy(balanced)`` to break between its words."""
-    from markupsafe import Markup, escape
-
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[a-z])(?=[A-Z(])", label))
 
 
@@ -97,8 +95,6 @@ def _loss(loss: LossResult, index: int) -> dict[str, Any]:
 
 def _formula(latex: str) -> Markup:
     """Return MathML, which browsers draw without help, with the definitions that follow a formula below it."""
-    from markupsafe import Markup
-
     formula, *definitions = latex.split(r",\qquad ")
     parts = [_mathml(formula), *(Markup("<div>where {}</div>").format(_mathml(part)) for part in definitions)]
     return Markup("").join(parts)
@@ -106,9 +102,6 @@ def _formula(latex: str) -> Markup:
 
 def _mathml(latex: str) -> Markup:
     """Translate LaTeX, or show it as it is where that fails."""
-    from latex2mathml.converter import convert
-    from markupsafe import Markup, escape
-
     try:
         mathml = convert(latex.replace(r"\log\cosh", r"\log\,\cosh"))
     except Exception:  # the converter raises whatever its parser stumbles over

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .output import plain_json, write_atomically
+from .problems import optional_libraries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -283,7 +284,8 @@ class Comparison:
     @property
     def table(self) -> pd.DataFrame:
         """Mean scores, one row a loss, one column a score; NaN where a loss cannot give the score."""
-        import pandas as pd
+        with optional_libraries("a table"):
+            import pandas as pd
 
         rows = {
             result.label: {info.label: result.scores[info.key].mean for info in self.scores} for result in self.losses
@@ -318,7 +320,8 @@ class Comparison:
 
     def to_html(self, path: str | Path | None = None) -> str:
         """Return a self-contained HTML report; with `path`, also write it there (whole or not at all)."""
-        from .report import render_html
+        with optional_libraries("a report"):
+            from .report import render_html
 
         text: str = render_html(self)
         if path is not None:
