@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.points import Array, Points, features, float_parameters, is_margin_loss
 from lossfn import PointwiseLoss, fields
+from lossfn.engine.oracle import ARITHMETIC
 from lossfn.engine.primitives import FAMILIES
 
 KINDS = ("value", "gradient", "Hessian")
@@ -56,7 +57,7 @@ class Namespace:
     def __init__(self) -> None:
         for family in FAMILIES:
             for primitive in family:
-                setattr(self, primitive.name, partial(primitive.oracle, mpmath.mp))
+                setattr(self, primitive.name, partial(primitive.oracle, ARITHMETIC))
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise AttributeError(f"{name!r} is not a primitive")

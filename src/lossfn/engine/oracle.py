@@ -5,6 +5,7 @@ Nothing here uses a derivative rule, a kernel or floating point, so agreement me
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,35 @@ if TYPE_CHECKING:
 DIGITS = 1000
 
 
+class Arithmetic:
+    """The functions of mpmath, with an exponential of large whole numbers that is not a product of so many factors."""
+
+    #: Below this size, mpmath's own is quick.
+    LARGE = 1e4
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(mpmath.mp, name)
+
+    def exp(self, x: Any) -> Any:
+        """Return the exponential of a real number."""
+        if not self.LARGE < abs(x) < math.inf:
+            return mpmath.exp(x)
+        with mpmath.workprec(mpmath.mp.prec + int(mpmath.mag(x)) + 10):
+            doublings = int(mpmath.nint(x / mpmath.ln2))
+            rest = x - doublings * mpmath.ln2
+        return mpmath.ldexp(mpmath.exp(rest), doublings)
+
+
+ARITHMETIC = Arithmetic()
+
+
 class OracleNamespace:
     """The primitives on mpmath numbers."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in PRIMITIVES:
             raise AttributeError(f"{name!r} is not a primitive")
-        return partial(PRIMITIVES[name].oracle, mpmath.mp)
+        return partial(PRIMITIVES[name].oracle, ARITHMETIC)
 
 
 NAMESPACE = OracleNamespace()
