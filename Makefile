@@ -57,7 +57,7 @@ lint: $(VENV)/.stamp-dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 docs: $(VENV)/.stamp-dev
 	$(BIN)/python -m lossfn.reference.pages docs/losses

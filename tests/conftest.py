@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ import lossfn
 from lossfn import fields
 from lossfn.catalogue import sample
 from lossfn.engine import dispatch
+from lossfn.losses import LOSSES
 
 hypothesis.settings.register_profile("lossfn", deadline=None, max_examples=30, derandomize=True, database=None)
 hypothesis.settings.load_profile("lossfn")
@@ -27,6 +28,8 @@ hypothesis.settings.load_profile("lossfn")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give all workers, and the processes that tests start, one empty cache folder."""
+    # Known to pytest-xdist, which need not be there.
+    config.addinivalue_line("markers", "xdist_group(name): tests that one process runs")
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="lossfn-tests-")
         os.environ["LOSSFN_CACHE_DIR"] = folder
@@ -60,43 +63,97 @@ def distinct(losses: list[Any]) -> list[Any]:
     return list(chosen.values())
 
 
+DEFINITIONS = distinct(VARIANTS)
+
 every_variant = pytest.mark.parametrize("loss", VARIANTS, ids=label)
 every_loss = pytest.mark.parametrize("loss", DEFAULTS, ids=label)
+every_definition = pytest.mark.parametrize("loss", DEFINITIONS, ids=label)
 
 # One residual loss, one with several heads, one with labels: for what does not depend on the formula.
 FEW = [lossfn.Huber(delta=0.7), lossfn.GaussianNLL(), lossfn.BinaryFocal(gamma=2.0, alpha=0.25)]
 a_few_losses = pytest.mark.parametrize("loss", FEW, ids=label)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one loss in one process, where it is derived, compiled and traced once; others by file."""
+    for item in items:
+        loss = item.callspec.params.get("loss") if hasattr(item, "callspec") else None
+        group = type(loss).__name__ if type(loss) in LOSSES else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 # ---- data ---------------------------------------------------------------------------------------------------------
 
 
-def draw(loss: Any, *shape: int, seed: int = 0, dtype: Any = np.float64) -> tuple[np.ndarray, np.ndarray]:
+def each_part(function: Callable[[Any], Any], target: Any) -> Any:
+    """Apply a function to a target, or to every part of one that has parts."""
+    return type(target)(*map(function, target)) if isinstance(target, tuple) else function(target)
+
+
+def parts_of(target: Any) -> tuple[Any, ...]:
+    """Return the arrays that a target consists of."""
+    return tuple(target) if isinstance(target, tuple) else (target,)
+
+
+def take(data: Any, chosen: Any) -> Any:
+    """Return the chosen rows of predictions or targets."""
+    return each_part(lambda part: part[chosen], data)
+
+
+def repeat(data: Any, times: Any) -> Any:
+    """Return predictions or targets with each row as often as ``times`` says."""
+    return each_part(lambda part: part.repeat(times, axis=0), data)
+
+
+def draw(loss: Any, *shape: int, seed: int = 0, dtype: Any = np.float64) -> tuple[np.ndarray, Any]:
     """Draw predictions and targets from the declared domains; ``shape`` is that of the elements."""
     pred, target = sample(loss, np.random.default_rng(seed), int(np.prod(shape)), dtype)
-    return pred.reshape(shape + pred.shape[1:]), target.reshape(shape)
+    return pred.reshape(shape + pred.shape[1:]), each_part(lambda part: part.reshape(shape), target)
 
 
-def spoil(pred: np.ndarray, target: np.ndarray, dropped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def spoil(pred: np.ndarray, target: Any, dropped: np.ndarray) -> tuple[np.ndarray, Any]:
     """Put NaN, -100 and infinity where ``dropped``: values that no loss may look at."""
-    pred, target = pred.copy(), target.copy()
-    rubbish = np.array([np.nan, -100.0, np.inf])
+    rubbish = np.resize([np.nan, -100.0, np.inf], np.count_nonzero(dropped))
+
+    def spoiled(part: np.ndarray) -> np.ndarray:
+        part = part.copy()
+        part[dropped] = rubbish.reshape(-1, *[1] * (part[dropped].ndim - rubbish.ndim))
+        return part
+
+    pred = pred.copy()
     pred[dropped] = np.nan
-    target[dropped] = np.resize(rubbish, target[dropped].shape)
-    return pred, target
+    return pred, each_part(spoiled, target)
+
+
+def special(loss: Any) -> tuple[np.ndarray, Any, dict[str, np.ndarray]]:
+    """Draw rows with NaN, infinities, kinks and zeros in each head, weights, a mask, and rubbish where they drop.
+
+    On such data every path must give the elements, gradients and Hessians of the expressions.
+    """
+    numbers = [np.nan, *(x for x in (-np.inf, np.inf, 0.0, 1.0, -1.0, 0.5) if x in loss.prediction)]
+    heads = len(loss.heads)
+    pred, target = draw(loss, 6 + len(numbers) * heads)
+    for position in range(heads):
+        pred.reshape(len(pred), heads)[6 + len(numbers) * position :, position][: len(numbers)] = numbers
+    weight = np.resize([0.5, 1.0, 0.0, 2.0, 1.0], len(pred))
+    mask = np.resize([True, True, True, False, True, True, True], len(pred))
+    # What would drop a special number drops another row instead.
+    weight[6:], mask[6:] = np.maximum(weight[6:], 0.25), True
+    return *spoil(pred, target, ~mask | (weight == 0)), {"weight": weight, "mask": mask}
 
 
 # ---- paths --------------------------------------------------------------------------------------------------------
 
 NUMPY_PATHS = ["arrays", "kernel", "threads"]
 PATHS = [*NUMPY_PATHS, "torch", "jax"]
-# Every loss on every path: in every setting by expressions, once per definition by what compiles it.
-LOSSES_OF_PATH = {"arrays": VARIANTS, "kernel": distinct(VARIANTS), "threads": distinct(VARIANTS),
-                  "torch": distinct(VARIANTS), "jax": DEFAULTS}  # fmt: skip
-every_loss_on_every_path = pytest.mark.parametrize(
+# By expressions every loss in every setting. What compiles or traces them is compared with them, on data with all that
+# weights, masks and special numbers do (test_kernels.py, test_frameworks.py): there a few losses do.
+every_variant_and_path = pytest.mark.parametrize(
     ("loss", "path"),
-    [pytest.param(loss, path, id=f"{label(loss)}-{path}") for path in PATHS for loss in LOSSES_OF_PATH[path]],
-)
+    [pytest.param(loss, path, id=f"{label(loss)}-{path}")
+     for path in PATHS for loss in (VARIANTS if path == "arrays" else FEW)],
+)  # fmt: skip
 every_path = pytest.mark.parametrize("path", PATHS)
 every_numpy_path = pytest.mark.parametrize("path", NUMPY_PATHS)
 
@@ -125,9 +182,9 @@ def through(
         return _through_jax(loss, pred, target, options)
     if path != "arrays":
         # One kernel each serves all laws: the one that reads weights and a mask.
-        rows = np.shape(target)[:1]
-        options["weight"] = np.ones(rows) if weight is None else weight
-        options["mask"] = np.ones(rows, bool) if mask is None else mask
+        shape = pred.shape[: pred.ndim - (len(loss.heads) > 1)][:1]
+        options["weight"] = np.ones(shape) if weight is None else weight
+        options["mask"] = np.ones(shape, bool) if mask is None else mask
     with dispatch.forced(path):
         value, gradient = loss.value_and_gradient(pred, target, **options)
         again, hessian = loss.gradient_and_hessian(pred, target, **options)
@@ -141,7 +198,7 @@ def _through_torch(loss: Any, pred: Any, target: Any, options: dict[str, Any]) -
     options = {
         key: in_library("torch", item) if isinstance(item, np.ndarray) else item for key, item in options.items()
     }
-    pred, target = torch.tensor(pred, requires_grad=True), torch.tensor(target)
+    pred, target = torch.tensor(pred, requires_grad=True), in_library("torch", target)
     value = loss(pred, target, **options)
     (gradient,) = torch.autograd.grad(value.sum(), pred)
     return Result(*(part.detach().numpy() for part in (value, gradient, loss.hessian(pred, target, **options))))
@@ -160,17 +217,17 @@ def _through_jax(loss: Any, pred: Any, target: Any, options: dict[str, Any]) -> 
         return Result(*map(np.asarray, (value, gradient, loss.hessian(pred, target, **options))))
 
 
-def in_library(library: str, array: Any) -> Any:
-    """Return an array of PyTorch, of JAX or, for the other paths, of NumPy."""
+def in_library(library: str, data: Any) -> Any:
+    """Return predictions or targets as arrays of PyTorch, of JAX or, for the other paths, of NumPy."""
     if library == "torch":
         import torch
 
-        return torch.tensor(array)
+        return each_part(torch.tensor, data)
     if library == "jax":
         import jax
 
-        return jax.numpy.asarray(array)
-    return np.asarray(array)
+        return each_part(jax.numpy.asarray, data)
+    return each_part(np.asarray, data)
 
 
 def assert_close(got: Any, expected: Any, rtol: float = 1e-12, atol: float = 1e-14) -> None:

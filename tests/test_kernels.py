@@ -6,42 +6,80 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import FEW, assert_close, draw, every_loss, every_variant, label, raises, run_python, through
+from conftest import (
+    DEFINITIONS,
+    FEW,
+    assert_close,
+    draw,
+    each_part,
+    every_definition,
+    label,
+    parts_of,
+    raises,
+    run_python,
+    special,
+    through,
+)
 
 import lossfn
 from lossfn import AbsoluteError, BinaryCrossEntropy, BinaryFocal, GaussianNLL, Hinge, Huber, SquaredError
 from lossfn.engine import dispatch, kernels, threads
 from lossfn.engine.kernels import BLOCK
+from lossfn.fields import EXTENDED_REAL
 
 # ---- kernels agree with the expression ------------------------------------------------------------------------------
 
 
-@every_variant
+def dispatched(loss):
+    """Return what the code around a formula depends on."""
+    return len(loss.heads), len(parts_of(draw(loss, 1)[1])), loss.prediction == EXTENDED_REAL
+
+
+# One loss for each kind of code around the formula.
+WRAPPED = list({dispatched(loss): loss for loss in reversed(DEFINITIONS)}.values())
+
+
+@pytest.mark.parametrize("loss", WRAPPED, ids=label)
 def test_weighted_and_masked_kernels_agree_with_the_expression(loss):
     pred, target = draw(loss, 150, 4)
     rng = np.random.default_rng(1)
     weight, mask = rng.uniform(0, 3, 150), rng.random((150, 4)) < 0.7
     expected = through("arrays", loss, pred, target, weight, mask)
     assert_close(through("kernel", loss, pred, target, weight, mask), expected, rtol=1e-11)
+    pred, target, options = special(loss)
+    expected = through("arrays", loss, pred, target, **options, reduction="sum")
+    assert_close(through("kernel", loss, pred, target, **options, reduction="sum"), expected, rtol=1e-11)
 
 
-@every_variant
+# The kernels that tests of accuracy compile, too: there on extreme numbers, here on many.
+@every_definition
 def test_plain_kernels_agree_with_the_expression(loss):
     pred, target = draw(loss, 600)
-    value, gradient = through_value_and_gradient("kernel", loss, pred, target)
-    expected_value, expected_gradient = through_value_and_gradient("arrays", loss, pred, target)
-    assert_close(value, expected_value)
-    assert_close(gradient, expected_gradient, rtol=1e-11)
+    value, gradient, hessian = plainly("arrays", loss, pred, target)
+    got = plainly("kernel", loss, pred, target)
+    assert_close(got[0], value)
+    assert_close(got[1], gradient, rtol=1e-11)
+    assert_close(got[2], hessian, rtol=1e-11, atol=1e-13)
 
 
-@every_loss
+@every_definition
 def test_kernels_in_single_precision_agree_with_the_expression(loss):
     pred, target = draw(loss, 600, dtype=np.float32)
-    value, gradient = through_value_and_gradient("kernel", loss, pred, target)
-    assert value.dtype == gradient.dtype == np.float32
-    exact_value, exact_gradient = through_value_and_gradient("arrays", loss, *map(np.float64, (pred, target)))
-    assert_close(value, exact_value, rtol=1e-6)
-    assert_close(gradient, exact_gradient, rtol=1e-4, atol=1e-9)
+    got = plainly("kernel", loss, pred, target)
+    assert {part.dtype.name for part in got} == {"float32"}
+    value, gradient, hessian = plainly("arrays", loss, np.float64(pred), each_part(np.float64, target))
+    assert_close(got[0], value, rtol=1e-6)
+    assert_close(got[1], gradient, rtol=1e-4, atol=1e-9)
+    assert_close(got[2], hessian, rtol=1e-4, atol=1e-9)
+
+
+def plainly(path, loss, pred, target):
+    """Return value, gradient and Hessian without weights and mask."""
+    with dispatch.forced(path):
+        value, gradient = loss.value_and_gradient(pred, target)
+        again, hessian = loss.gradient_and_hessian(pred, target)
+    np.testing.assert_array_equal(again, gradient)
+    return value, gradient, hessian
 
 
 def through_value_and_gradient(path, loss, pred, target, **options):
@@ -49,7 +87,7 @@ def through_value_and_gradient(path, loss, pred, target, **options):
         return loss.value_and_gradient(pred, target, **options)
 
 
-@pytest.mark.parametrize("loss", FEW[:2], ids=label)
+@pytest.mark.parametrize("loss", WRAPPED, ids=label)
 def test_every_kind_of_kernel_agrees_with_the_expression(loss):
     pred, target = draw(loss, 7)
 

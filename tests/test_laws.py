@@ -11,12 +11,15 @@ from conftest import (
     a_few_losses,
     assert_close,
     draw,
-    every_loss_on_every_path,
     every_numpy_path,
     every_path,
     every_variant,
+    every_variant_and_path,
     label,
+    parts_of,
+    repeat,
     spoil,
+    take,
     through,
 )
 from hypothesis import given
@@ -48,26 +51,24 @@ KEPT = REPEATS > 0
 # ---- rows ---------------------------------------------------------------------------------------------------------
 
 
-@every_loss_on_every_path
+@every_variant_and_path
 def test_an_integer_weight_is_a_duplicated_row(loss, path):
     pred, target = draw(loss, ROWS)
     first = np.flatnonzero(np.diff(np.repeat(np.arange(ROWS), REPEATS), prepend=-1))
     for reduction in ("mean", "sum"):
         weighted = through(path, loss, pred, target, weight=REPEATS.astype(float), reduction=reduction)
-        repeated = through(
-            path, loss, pred.repeat(REPEATS, axis=0), target.repeat(REPEATS, axis=0), reduction=reduction
-        )
+        repeated = through(path, loss, repeat(pred, REPEATS), repeat(target, REPEATS), reduction=reduction)
         assert_close(weighted.value, repeated.value)
         assert_close(weighted.gradient[KEPT], np.add.reduceat(repeated.gradient, first, axis=0))
         assert_close(weighted.hessian[KEPT], np.add.reduceat(repeated.hessian, first, axis=0))
 
 
-@every_loss_on_every_path
+@every_variant_and_path
 def test_a_dropped_row_is_a_deleted_row_whatever_stands_in_it(loss, path):
     pred, target = spoil(*draw(loss, ROWS), ~KEPT)
     weight = np.linspace(0.5, 1.5, ROWS)
     for reduction in ("mean", "sum"):
-        deleted = through(path, loss, pred[KEPT], target[KEPT], weight[KEPT], reduction=reduction)
+        deleted = through(path, loss, pred[KEPT], take(target, KEPT), weight[KEPT], reduction=reduction)
         masked = through(path, loss, pred, target, weight, KEPT, reduction=reduction)
         weightless = through(path, loss, pred, target, weight * KEPT, reduction=reduction)
         for dropped in (masked, weightless):
@@ -84,7 +85,7 @@ def test_a_dropped_row_is_a_deleted_row_whatever_stands_in_it(loss, path):
 def test_elements_of_a_row_can_be_dropped_one_by_one(loss, path):
     keep = np.array([1, 1, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1], bool).reshape(4, 3)
     pred, target = spoil(*draw(loss, 4, 3), ~keep)
-    flat = through(path, loss, pred[keep], target[keep])
+    flat = through(path, loss, pred[keep], take(target, keep))
     for dropped in (
         through(path, loss, pred, target, mask=keep),
         through(path, loss, pred, target, keep.astype(float)),
@@ -96,13 +97,13 @@ def test_elements_of_a_row_can_be_dropped_one_by_one(loss, path):
         assert not dropped.hessian[~keep].any()
 
 
-@every_loss_on_every_path
+@every_variant_and_path
 def test_the_order_of_rows_does_not_matter(loss, path):
     pred, target = draw(loss, ROWS)
     weight = np.linspace(0.5, 1.5, ROWS)
     order = np.random.default_rng(1).permutation(ROWS)
     plain = through(path, loss, pred, target, weight)
-    shuffled = through(path, loss, pred[order], target[order], weight[order])
+    shuffled = through(path, loss, pred[order], take(target, order), weight[order])
     assert_close(shuffled.value, plain.value)
     assert_close(shuffled.gradient, plain.gradient[order])
     assert_close(shuffled.hessian, plain.hessian[order])
@@ -111,13 +112,13 @@ def test_the_order_of_rows_does_not_matter(loss, path):
 @given(data=st.data())
 def test_totals_of_any_batches_add_up(data):
     loss = data.draw(st.sampled_from(VARIANTS))
-    rows = data.draw(st.integers(1, 30))
-    pred, target = draw(loss, rows, seed=data.draw(st.integers(0, 1000)))
-    weight = np.array(data.draw(st.lists(st.integers(0, 3), min_size=rows, max_size=rows)), float)
-    mask = np.array(data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows)))
-    cuts = sorted(data.draw(st.lists(st.integers(0, rows), max_size=3)))
-    parts = [slice(start, stop) for start, stop in zip([0, *cuts], [*cuts, rows], strict=True)]
-    totals = [loss.total(pred[part], target[part], weight=weight[part], mask=mask[part]) for part in parts]
+    size = data.draw(st.integers(1, 30))
+    pred, target = draw(loss, size, seed=data.draw(st.integers(0, 1000)))
+    weight = np.array(data.draw(st.lists(st.integers(0, 3), min_size=size, max_size=size)), float)
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=size, max_size=size)))
+    cuts = sorted(data.draw(st.lists(st.integers(0, size), max_size=3)))
+    parts = [slice(start, stop) for start, stop in zip([0, *cuts], [*cuts, size], strict=True)]
+    totals = [loss.total(pred[part], take(target, part), weight=weight[part], mask=mask[part]) for part in parts]
     whole = sum(totals)
     assert_close(whole.sum, loss(pred, target, weight=weight, mask=mask, reduction="sum"), atol=1e-11)
     assert whole.weight == (weight * mask).sum()
@@ -131,7 +132,7 @@ def test_gradients_of_batches_with_a_common_denominator_are_those_of_the_whole(l
     weight = np.linspace(0.5, 1.5, ROWS)
     whole = through(path, loss, pred, target, weight)
     parts = [
-        through(path, loss, pred[part], target[part], weight[part], denominator=float(weight.sum()))
+        through(path, loss, pred[part], take(target, part), weight[part], denominator=float(weight.sum()))
         for part in (slice(0, 6), slice(6, ROWS))
     ]
     assert_close(sum(part.value for part in parts), whole.value)
@@ -142,14 +143,14 @@ def test_gradients_of_batches_with_a_common_denominator_are_those_of_the_whole(l
 @given(data=st.data())
 def test_weights_masks_and_deleted_rows_agree_on_any_data(data):
     loss = data.draw(st.sampled_from(VARIANTS))
-    rows = data.draw(st.integers(1, 40))
-    pred, target = draw(loss, rows, seed=data.draw(st.integers(0, 1000)))
-    repeats = np.array(data.draw(st.lists(st.integers(0, 3), min_size=rows, max_size=rows)))
+    size = data.draw(st.integers(1, 40))
+    pred, target = draw(loss, size, seed=data.draw(st.integers(0, 1000)))
+    repeats = np.array(data.draw(st.lists(st.integers(0, 3), min_size=size, max_size=size)))
     kept = repeats > 0
     pred, target = spoil(pred, target, ~kept)
     weighted = through("arrays", loss, pred, target, weight=repeats.astype(float), reduction="sum")
     masked = through("arrays", loss, pred, target, np.maximum(repeats, 1).astype(float), kept, reduction="sum")
-    repeated = through("arrays", loss, pred.repeat(repeats, axis=0), target.repeat(repeats), reduction="sum")
+    repeated = through("arrays", loss, repeat(pred, repeats), repeat(target, repeats), reduction="sum")
     assert_close(weighted.value, repeated.value, atol=1e-11)
     assert_close(masked.value, repeated.value, atol=1e-11)
     assert_close(weighted.gradient.sum(axis=0), repeated.gradient.sum(axis=0), atol=1e-11)
@@ -272,34 +273,36 @@ def test_broadcast_views_are_read_as_what_they_show(loss, path):
         np.testing.assert_array_equal(got, expected)
 
 
-@every_loss_on_every_path
+@every_variant_and_path
 def test_inputs_are_never_written_to(loss, path):
-    given_arrays = (*spoil(*draw(loss, ROWS), ~KEPT), REPEATS.astype(float), KEPT.copy())
+    pred, target = spoil(*draw(loss, ROWS), ~KEPT)
+    weight, mask = REPEATS.astype(float), KEPT.copy()
+    given_arrays = (pred, *parts_of(target), weight, mask)
     copies = [array.copy() for array in given_arrays]
-    through(path, loss, *given_arrays)
+    through(path, loss, pred, target, weight, mask)
     for array, copy in zip(given_arrays, copies, strict=True):
         np.testing.assert_array_equal(array, copy)
 
 
 @every_variant
 def test_read_only_inputs_are_accepted(loss):
-    arrays = draw(loss, ROWS)
-    for array in arrays:
+    pred, target = draw(loss, ROWS)
+    for array in (pred, *parts_of(target)):
         array.flags.writeable = False
-    assert np.isfinite(through("arrays", loss, *arrays).value)
+    assert np.isfinite(through("arrays", loss, pred, target).value)
 
 
 # ---- repeatable ---------------------------------------------------------------------------------------------------
 
 
-@every_loss_on_every_path
+@every_variant_and_path
 def test_repeated_calls_give_the_same_bits(loss, path):
     pred, target = draw(loss, ROWS)
     for once, again in zip(through(path, loss, pred, target), through(path, loss, pred, target), strict=True):
         np.testing.assert_array_equal(once, again)
 
 
-@every_variant
+@a_few_losses
 def test_threads_give_the_bits_of_one_thread(loss):
     pred, target = draw(loss, 7001)
     weight = np.random.default_rng(0).random(7001)
