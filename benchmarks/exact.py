@@ -17,7 +17,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from benchmarks.points import Array, Points, features, float_parameters, is_margin_loss
+from benchmarks.points import Array, Points, each_number, features, is_margin_loss
 from lossfn import PointwiseLoss, fields
 from lossfn.engine.oracle import ARITHMETIC
 from lossfn.engine.primitives import FAMILIES
@@ -59,11 +59,37 @@ class Namespace:
             for primitive in family:
                 setattr(self, primitive.name, partial(primitive.oracle, ARITHMETIC))
 
+    def begin(self) -> None:
+        """Prepare for one expression."""
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise AttributeError(f"{name!r} is not a primitive")
 
 
 NAMESPACE = Namespace()
+
+
+class Stopped(Namespace):
+    """The primitives around one point: numbers whose gradient is stopped stay what they were in the first expression.
+
+    Expressions take the same steps every time, so that the order tells which number is which.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[Any] = []
+        self._next = 0
+        self.stop_gradient = self._stop_gradient
+
+    def begin(self) -> None:
+        """Prepare for one expression."""
+        self._next = 0
+
+    def _stop_gradient(self, x: Any) -> Any:
+        if self._next == len(self._kept):
+            self._kept.append(x)
+        self._next += 1
+        return self._kept[self._next - 1]
 
 
 @dataclass(frozen=True)
@@ -83,12 +109,19 @@ Table = dict[str, list[list[Entry]]]
 
 
 class Neighbourhood:
-    """A loss at and around one point, on a grid: ``place`` is the heads and the target, each with a step of its own."""
+    """A loss at and around one point, on a grid.
+
+    ``place`` is the heads and the parts of the target, each with a step of its own.
+    """
 
     def __init__(self, loss: PointwiseLoss, place: list[Any], steps: list[Any]) -> None:
         self.loss = with_exact_parameters(loss)
         self.place = place
         self.steps = steps
+        self._namespace = NAMESPACE
+        if loss.surrogate:
+            self._namespace = Stopped()
+            evaluate(self.loss, place, self._namespace)
         self._values: dict[tuple[int, ...], Any] = {}
         self._derivatives: dict[tuple[int, ...], Any] = {}
 
@@ -96,7 +129,7 @@ class Neighbourhood:
         """Return the value so many steps away in each coordinate."""
         if offsets not in self._values:
             moved = [x + offset * step for x, offset, step in zip(self.place, offsets, self.steps, strict=True)]
-            self._values[offsets] = evaluate(self.loss, moved[:-1], moved[-1])
+            self._values[offsets] = evaluate(self.loss, moved, self._namespace)
         return self._values[offsets]
 
     def difference(self, stencils: list[Stencil], orders: tuple[int, ...]) -> Any:
@@ -129,53 +162,62 @@ class Neighbourhood:
         total = mpmath.mpf(0)
         for position in counted:
             if self.place[position]:
-                raised = tuple(order + (place == position) for place, order in enumerate(orders))
-                total += abs(self.place[position] * self.derivative(raised))
+                total += abs(self.place[position] * self._slope(orders, position))
         return total
+
+    def _slope(self, orders: tuple[int, ...], position: int) -> Any:
+        """Return how a derivative changes in one coordinate; numbers whose gradient is stopped change, too."""
+        if not self.loss.surrogate:
+            return self.derivative(tuple(order + (place == position) for place, order in enumerate(orders)))
+        step = self.steps[position]
+        left, right = (
+            Neighbourhood(self.loss, [x + move * (place == position) for place, x in enumerate(self.place)], self.steps)
+            for move in (-step, step)
+        )
+        return (right.derivative(orders) - left.derivative(orders)) / (2 * step)
 
 
 def with_exact_parameters(loss: PointwiseLoss) -> PointwiseLoss:
     """Return a copy whose parameters are high-precision numbers."""
     clone = copy.copy(loss)
-    for name, number in float_parameters(loss).items():
-        object.__setattr__(clone, name, mpmath.mpf(number))
+    for name, value in each_number(mpmath.mpf, loss).items():
+        object.__setattr__(clone, name, value)
     return clone
 
 
-def evaluate(loss: PointwiseLoss, heads: list[Any], target: Any) -> Any:
-    """Return the value for high-precision numbers."""
-    return mpmath.mpf(loss.expression(NAMESPACE, heads[0] if len(heads) == 1 else tuple(heads), target))
+def evaluate(loss: PointwiseLoss, place: list[Any], namespace: Namespace = NAMESPACE) -> Any:
+    """Return the value for high-precision numbers: the heads and the parts of the target."""
+    namespace.begin()
+    heads, parts = place[: len(loss.heads)], place[len(loss.heads) :]
+    pred = heads[0] if len(heads) == 1 else tuple(heads)
+    return mpmath.mpf(loss.expression(namespace, pred, fields.joined(loss.target, parts)))
 
 
 def reference(loss: PointwiseLoss, points: Points) -> Table:
     """Return the entries of value, gradient and Hessian for every finite point."""
-    rows = [_at_point(loss, heads, target) for heads, target in zip(points.heads, points.target, strict=True)]
+    rows = [_at_point(loss, heads, parts) for heads, parts in zip(points.heads, points.parts, strict=True)]
     return {kind: [row[kind] for row in rows] for kind in KINDS}
 
 
 def limits(loss: PointwiseLoss, points: Points) -> Table:
     """Return the entries where predictions are infinite or on the boundary of their domain."""
     with mpmath.workdps(2 * (BEYOND + NEARNESS) + SPARE_DIGITS):
-        rows = [_at_limit(loss, heads, target) for heads, target in zip(points.heads, points.target, strict=True)]
+        rows = [_at_limit(loss, heads, parts) for heads, parts in zip(points.heads, points.parts, strict=True)]
     return {kind: [row[kind] for row in rows] for kind in KINDS}
 
 
-def orders_of(kind: str, heads: int) -> list[tuple[int, ...]]:
-    """Return for each entry of a value, gradient or Hessian the order in each head, and 0 for the target."""
+def orders_of(kind: str, heads: int, parts: int) -> list[tuple[int, ...]]:
+    """Return for each entry of a value, gradient or Hessian the order in each head, and 0 for parts of the target."""
     axes = itertools.product(range(heads), repeat=KINDS.index(kind))
-    return [(*(chosen.count(head) for head in range(heads)), 0) for chosen in axes]
+    return [(*(chosen.count(head) for head in range(heads)), *[0] * parts) for chosen in axes]
 
 
-def _at_point(loss: PointwiseLoss, heads: Array, target: Any) -> dict[str, list[Entry]]:
-    place = [*(mpmath.mpf(float(head)) for head in heads), mpmath.mpf(float(target))]
+def _at_point(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list[Entry]]:
+    place = [mpmath.mpf(float(number)) for number in [*heads, *parts]]
     with mpmath.workdps(1000):
-        variable = place[0] * place[-1] if is_margin_loss(loss) else place[0] - place[-1]
-        with np.errstate(over="ignore"):
-            rounded = float(variable) if is_margin_loss(loss) else float(heads[0] - target)
+        variable, rounded = _variable(loss, heads, parts)
         crosses = loss.smoothness < 2 and _side(loss, abs(variable)) != _side(loss, abs(rounded))
-    counted = list(range(len(heads)))
-    if _is_continuous(loss, float(target)):
-        counted.append(len(heads))
+    counted = [*range(len(heads)), *_continuous_parts(loss, parts)]
     # Small steps need many digits. They are taken where differences with larger ones cannot be trusted: where a result
     # vanishes, or is much smaller than the values that it is a difference of.
     more_digits = int(-1.3 * np.log10(float(np.finfo(heads.dtype).smallest_subnormal)))
@@ -195,13 +237,14 @@ def _entries(
 ) -> tuple[dict[str, list[Entry]], bool]:
     """Return the entries of one point, and whether all of them can be trusted."""
     is_kink = abs(variable) in features(loss) and _has_kink(loss, around)
+    heads = len(loss.heads)
     # Next to zero, numbers of the size of 1 may cancel inside a value.
     cancelling = any(0 < abs(x) < NEAR for x in [*around.place, variable])
     trusted = True
     result: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     for order, kind in enumerate(KINDS):
         jumps = order > loss.smoothness
-        for orders in orders_of(kind, len(around.place) - 1):
+        for orders in orders_of(kind, heads, len(around.place) - heads):
             if is_kink and jumps:
                 result[kind].append(Entry(_numbers_at_kink(loss, around), mpmath.mpf(0)))
                 continue
@@ -223,15 +266,16 @@ def _steps_and_digits(loss: PointwiseLoss, place: list[Any], variable: Any, near
     Steps are far below the distance to every feature; where the loss is smooth, not farther below than for a distance
     of ``nearest``.
     """
+    heads = len(loss.heads)
     edges = [edge for edge in (loss.prediction.low, loss.prediction.high) if np.isfinite(edge)]
     steps = []
     for position, x in enumerate(place):
         distances = [max(abs(x), mpmath.mpf(nearest))]
-        if position in (0, len(place) - 1):
+        if position == 0 or position >= heads:
             distances.append(max(abs(variable), mpmath.mpf(nearest)) or mpmath.mpf(1))
             if loss.smoothness < 2:
                 distances += [abs(abs(variable) - feature) for feature in features(loss)]
-        distances += [abs(x - edge) for edge in edges if position < len(loss.heads)]
+        distances += [abs(x - edge) for edge in edges if position < heads]
         distance = min((distance for distance in distances if distance), default=mpmath.mpf(1))
         if distance < LARGE:
             distance = min(distance, mpmath.mpf(1))
@@ -239,7 +283,7 @@ def _steps_and_digits(loss: PointwiseLoss, place: list[Any], variable: Any, near
         steps.append(mpmath.ldexp(1, mpmath.mag(distance) - int(NEARNESS / 0.301)))
     # Two orders in the heads, and one more there or in the target.
     largest = max(1, *map(abs, place))
-    bits = 2 * mpmath.mag(largest / min(steps[:-1])) + mpmath.mag(largest / min(steps))
+    bits = 2 * mpmath.mag(largest / min(steps[:heads])) + mpmath.mag(largest / min(steps))
     return steps, int(0.302 * bits) + SPARE_DIGITS
 
 
@@ -253,7 +297,10 @@ def _has_kink(loss: PointwiseLoss, around: Neighbourhood) -> bool:
 
 def _both_sides(loss: PointwiseLoss, around: Neighbourhood) -> tuple[Any, Any]:
     order = int(loss.smoothness) + 1
-    left, right = (around.difference([side, STENCILS[0]], (order, 0)) for side in ONE_SIDED[order - 1])
+    others = len(around.place) - 1
+    left, right = (
+        around.difference([side, *[STENCILS[0]] * others], (order, *[0] * others)) for side in ONE_SIDED[order - 1]
+    )
     return left, right
 
 
@@ -262,8 +309,8 @@ def _numbers_at_kink(loss: PointwiseLoss, around: Neighbourhood) -> tuple[Any, .
     return (mpmath.mpf(0),) if loss.smoothness == 0 else _both_sides(loss, around)
 
 
-def _at_limit(loss: PointwiseLoss, heads: Array, target: Any) -> dict[str, list[Entry]]:
-    exact_target = mpmath.mpf(float(target))
+def _at_limit(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list[Entry]]:
+    exact_parts = [mpmath.mpf(float(part)) for part in parts]
     exact_heads = [mpmath.mpf(float(head)) for head in heads]
     tiny = mpmath.mpf(10) ** -BEYOND
     inside = {loss.prediction.low: loss.prediction.low + tiny, loss.prediction.high: loss.prediction.high - tiny}
@@ -271,21 +318,37 @@ def _at_limit(loss: PointwiseLoss, heads: Array, target: Any) -> dict[str, list[
     places = [inside.get(float(head), exact) for head, exact in zip(heads, exact_heads, strict=True)]
     is_boundary = any(float(head) in (loss.prediction.low, loss.prediction.high) for head in heads if np.isfinite(head))
     step = (tiny if is_boundary else 1) * mpmath.mpf(10) ** -NEARNESS
-    around = Neighbourhood(loss, [*places, exact_target], [step] * (len(heads) + 1))
+    around = Neighbourhood(loss, [*places, *exact_parts], [step] * (len(heads) + len(parts)))
     result = {
-        kind: [Entry((around.derivative(orders),), mpmath.mpf(0)) for orders in orders_of(kind, len(heads))]
+        kind: [Entry((around.derivative(orders),), mpmath.mpf(0)) for orders in orders_of(kind, len(heads), len(parts))]
         for kind in KINDS
     }
     # The value itself is known in the limit, unless infinities meet there.
-    value = evaluate(around.loss, exact_heads, exact_target)
+    value = evaluate(around.loss, [*exact_heads, *exact_parts])
     if not mpmath.isnan(value):
         result["value"] = [Entry((value,), mpmath.mpf(0))]
     return result
 
 
-def _is_continuous(loss: PointwiseLoss, target: float) -> bool:
-    """Whether a target is a measured number, whose rounding counts, and not a label."""
-    return not loss.target.is_discrete and not (loss.target == fields.PROBABILITY and target in (0.0, 1.0))
+def _variable(loss: PointwiseLoss, heads: Array, parts: Array) -> tuple[Any, float]:
+    """Return the residual or margin, exactly and as it is rounded; the first head where targets have parts."""
+    head, target = mpmath.mpf(float(heads[0])), mpmath.mpf(float(parts[0]))
+    if len(parts) > 1:
+        return head, float(head)
+    if is_margin_loss(loss):
+        return head * target, float(head * target)
+    with np.errstate(over="ignore"):
+        return head - target, float(heads[0] - parts[0])
+
+
+def _continuous_parts(loss: PointwiseLoss, parts: Array) -> list[int]:
+    """Return the positions of targets that are measured numbers, whose rounding counts, and not labels."""
+    found = []
+    for position, (domain, part) in enumerate(zip(fields.domains_of(loss.target), parts, strict=True)):
+        is_label = domain.is_discrete or (domain == fields.PROBABILITY and part in (0.0, 1.0))
+        if not is_label:
+            found.append(len(loss.heads) + position)
+    return found
 
 
 def _side(loss: PointwiseLoss, size: Any) -> list[int]:

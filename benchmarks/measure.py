@@ -81,16 +81,20 @@ def compute(loss: PointwiseLoss, points: Points, path: str) -> dict[str, Array]:
     pred, target = points.pred, points.target
     with dispatch.forced(path), np.errstate(all="ignore"):
         # Values one by one: the sum over one element is that element, and the kernel for sums is there anyway.
-        singles = [slice(row, row + 1) for row in range(len(points))]
-        values = [loss.value_and_gradient(pred[single], target[single], reduction="sum")[0] for single in singles]
+        singles = [Points(points.heads[[row]], _row(target, row)) for row in range(len(points))]
+        values = [loss.value_and_gradient(one.pred, one.target, reduction="sum")[0] for one in singles]
         gradient, hessian = loss.gradient_and_hessian(pred, target, reduction="sum")
     results = zip(KINDS, (np.array(values), gradient, hessian), strict=True)
     return {kind: result.reshape(len(points), -1) for kind, result in results}
 
 
+def _row(target: Any, row: int) -> Any:
+    return type(target)(*(part[[row]] for part in target)) if isinstance(target, tuple) else target[[row]]
+
+
 def score(loss: PointwiseLoss, points: Points, entries: list[list[Entry]], computed: Array) -> Score:
     """Return the score of computed numbers, one row for each point."""
-    info = np.finfo(points.target.dtype)
+    info = np.finfo(points.heads.dtype)
     reasons = rule.reasons(loss, points)
     result = Score()
     with mpmath.workdps(DIGITS):
@@ -101,7 +105,7 @@ def score(loss: PointwiseLoss, points: Points, entries: list[list[Entry]], compu
 
 def wrong_limits(points: Points, entries: list[list[Entry]], computed: Array, units: float) -> Iterator[str]:
     """Yield where a limit is not met: infinite, zero, or to so many units."""
-    info = np.finfo(points.target.dtype)
+    info = np.finfo(points.heads.dtype)
     smallest = mpmath.mpf(float(info.smallest_subnormal))
     with mpmath.workdps(DIGITS):
         for row, got, entry in _pairs(entries, computed):
@@ -151,8 +155,8 @@ def describe(points: Points, row: int, got: float, entry: Entry) -> str:
 
 
 def _inputs(points: Points, row: int) -> str:
-    heads = ", ".join(repr(float(head)) for head in points.heads[row])
-    return f"prediction {heads}, target {float(points.target[row])!r}"
+    heads, parts = (", ".join(repr(float(number)) for number in table[row]) for table in (points.heads, points.parts))
+    return f"prediction {heads}, target {parts}"
 
 
 def _pairs(entries: list[list[Entry]], computed: Array) -> Iterator[tuple[int, float, Entry]]:

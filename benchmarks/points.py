@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,35 +20,47 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Points:
-    """Predictions, one row of heads for each point, and targets; both are numbers of the dtype."""
+    """Predictions, one row of heads for each point, and targets as losses take them; all are numbers of the dtype."""
 
     heads: Array
-    target: Array
+    target: Any
 
     @property
     def pred(self) -> Array:
         """The predictions in the shape that losses take."""
         return self.heads[:, 0] if self.heads.shape[1] == 1 else self.heads
 
+    @property
+    def parts(self) -> Array:
+        """The targets, one row of parts for each point."""
+        return np.stack(self.target if isinstance(self.target, tuple) else [self.target], axis=1)
+
     def __len__(self) -> int:
-        return len(self.target)
+        return len(self.heads)
 
 
 def in_precision(loss: PointwiseLoss, dtype: str) -> PointwiseLoss:
     """Return the loss with its parameters rounded to the dtype, as every path uses them."""
-    rounded = {name: float(FLOATS[dtype](number)) for name, number in float_parameters(loss).items()}
-    return dataclasses.replace(loss, **rounded)
+    return dataclasses.replace(loss, **each_number(lambda number: float(FLOATS[dtype](number)), loss))
 
 
-def float_parameters(loss: PointwiseLoss) -> dict[str, float]:
-    """Return the parameters that are real numbers."""
-    values = {field.name: getattr(loss, field.name) for field in dataclasses.fields(loss)}
-    return {name: value for name, value in values.items() if isinstance(value, float)}
+def each_number(function: Callable[[float], Any], loss: PointwiseLoss) -> dict[str, Any]:
+    """Apply a function to every real number among the parameters; some parameters are several."""
+    changed = {}
+    for field in dataclasses.fields(loss):
+        value = getattr(loss, field.name)
+        if isinstance(value, float):
+            changed[field.name] = function(value)
+        elif isinstance(value, tuple):
+            changed[field.name] = tuple(map(function, value))
+    return changed
 
 
 def features(loss: PointwiseLoss) -> list[float]:
     """Return the sizes of residual, margin or prediction at which something may happen: 0, 1 and every parameter."""
-    return sorted({0.0, 1.0, *float_parameters(loss).values()})
+    found = {0.0, 1.0}
+    each_number(found.add, loss)
+    return sorted(found)
 
 
 def is_margin_loss(loss: PointwiseLoss) -> bool:
@@ -63,6 +78,8 @@ def finite_points(loss: PointwiseLoss, dtype: str, size: int) -> Points:
 
     The loss must already be ``in_precision`` of the dtype.
     """
+    if isinstance(loss.target, fields.Parts):
+        return _finite_points_of_parts(loss, loss.target, dtype, size)
     info = np.finfo(FLOATS[dtype])
     rng = np.random.default_rng(2024)
     targets = _targets(loss, info, rng, size)
@@ -94,7 +111,7 @@ def limit_points(loss: PointwiseLoss, dtype: str) -> Points:
     """Return points with infinite predictions, or on the boundary of the predictions' domain."""
     real = FLOATS[dtype]
     edges = [edge for edge in (-np.inf, np.inf, loss.prediction.low, loss.prediction.high) if edge in loss.prediction]
-    targets = [target for target in (0.0, 1.0, -1.0, 0.25, 7.0) if target in loss.target]
+    targets = _members(loss, (0.0, 1.0, -1.0, 0.25, 7.0))
     inner = loss.prediction.example
     rows = []
     for position in range(len(loss.heads)):
@@ -102,8 +119,7 @@ def limit_points(loss: PointwiseLoss, dtype: str) -> Points:
             row = [inner] * len(loss.heads)
             row[position] = edge
             rows.append(row)
-    heads = np.repeat(np.array(rows, real), len(targets), axis=0)
-    return Points(heads, np.tile(np.array(targets, real), len(rows)))
+    return _every_pair(loss, np.array(rows, real), targets)
 
 
 def nan_points(loss: PointwiseLoss, dtype: str) -> Points:
@@ -111,21 +127,49 @@ def nan_points(loss: PointwiseLoss, dtype: str) -> Points:
     real = FLOATS[dtype]
     heads = np.full((len(loss.heads),) * 2, loss.prediction.example, real)
     np.fill_diagonal(heads, np.nan)
-    targets = [target for target in (0.0, 1.0, -1.0) if target in loss.target]
-    return Points(np.repeat(heads, len(targets), axis=0), np.tile(np.array(targets, real), len(heads)))
+    return _every_pair(loss, heads, _members(loss, (0.0, 1.0, -1.0)))
+
+
+def _members(loss: PointwiseLoss, numbers: tuple[float, ...]) -> list[tuple[float, ...]]:
+    """Return the targets whose parts are such numbers."""
+    parts = itertools.product(numbers, repeat=len(fields.domains_of(loss.target)))
+    return [target for target in parts if fields.joined(loss.target, target) in loss.target]
+
+
+def _every_pair(loss: PointwiseLoss, heads: Array, targets: list[tuple[float, ...]]) -> Points:
+    columns = np.tile(np.array(targets, heads.dtype), (len(heads), 1)).T
+    return Points(np.repeat(heads, len(targets), axis=0), fields.joined(loss.target, np.ascontiguousarray(columns)))
+
+
+def _finite_points_of_parts(loss: PointwiseLoss, target: fields.Parts, dtype: str, size: int) -> Points:
+    """Return points whose first part is a target like any other, and whose other parts are near it or far from it."""
+    single = copy.copy(loss)
+    object.__setattr__(single, "target", target.domains[0])
+    points = finite_points(single, dtype, size)
+    rng = np.random.default_rng(2025)
+    parts = [points.target]
+    for domain in target.domains[1:]:
+        factor = np.exp2(rng.choice([0.0, 1.0, 3.0, 20.0], len(points)))
+        with np.errstate(over="ignore"):
+            scaled = parts[0] * factor.astype(parts[0].dtype)
+        parts.append(np.where(rng.random(len(points)) < 0.5, scaled, domain.sample(rng, len(points))))
+    ordered = np.sort(parts, axis=0) if target.ascending else np.array(parts)
+    return _inside(loss, Points(points.heads, target.container(*ordered.astype(FLOATS[dtype]))))
 
 
 def _inside(loss: PointwiseLoss, points: Points) -> Points:
     inside = [
-        float(target) in loss.target and all(np.isfinite(head) and _is_interior(loss, float(head)) for head in row)
-        for row, target in zip(points.heads, points.target, strict=True)
+        fields.joined(loss.target, [float(part) for part in parts]) in loss.target
+        and all(np.isfinite(head) and _is_interior(loss, float(head)) for head in row)
+        for row, parts in zip(points.heads, points.parts, strict=True)
     ]
-    kept = np.concatenate([points.heads[inside], points.target[inside][:, None]], axis=1)
+    kept = np.concatenate([points.heads[inside], points.parts[inside]], axis=1)
     # 0 and -0 are different points.
     bits = kept.view(np.uint32 if kept.dtype == np.float32 else np.uint64)
     _, first = np.unique(bits, axis=0, return_index=True)
-    kept = kept[np.sort(first)]
-    return Points(np.ascontiguousarray(kept[:, :-1]), np.ascontiguousarray(kept[:, -1]))
+    columns = np.ascontiguousarray(kept[np.sort(first)].T)
+    heads = len(loss.heads)
+    return Points(np.ascontiguousarray(columns[:heads].T), fields.joined(loss.target, columns[heads:]))
 
 
 def _is_interior(loss: PointwiseLoss, head: float) -> bool:

@@ -59,7 +59,10 @@ def claim(loss: PointwiseLoss) -> Claim:
 
 def reasons(loss: PointwiseLoss, points: Points) -> list[str]:
     """Return for each point why the rule is relaxed there, or an empty text."""
-    smallest = float(np.finfo(points.target.dtype).smallest_normal)
+    if isinstance(points.target, tuple):
+        # There is no residual.
+        return [""] * len(points)
+    smallest = float(np.finfo(points.heads.dtype).smallest_normal)
     with np.errstate(all="ignore"):
         residual = points.heads[:, 0] - points.target
         scale = getattr(loss, DIVIDING.get(type(loss).__name__, ""), 1.0)

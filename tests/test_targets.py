@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from benchmarks.judge import judge
 from conftest import assert_close, every_numpy_path, every_path, raises, through
 
 import lossfn
@@ -173,6 +174,11 @@ def test_constants_totals_checks_and_pickles():
     assert (1.0, 2.0) in LOSS.target
     assert (2.0, 1.0) not in LOSS.target
     assert 1.0 not in LOSS.target
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_parts_are_judged_like_other_targets(dtype):
+    assert judge(LOSS, dtype, 2).wrong == []
 
 
 def test_linear_models_refuse_targets_of_parts():
