@@ -44,7 +44,7 @@ class PointwiseLoss(Loss):
     convex : bool
         Whether it is convex in the prediction.
     smoothness : float
-        How many derivatives of the value are continuous: 0 (a kink), 1, or infinity.
+        How many derivatives of the value are continuous: -1 (it jumps), 0 (it has a kink), 1, ..., or infinity.
     even_with_decreasing_weight : bool
         Whether it is an even function of the residual whose gradient / residual decreases: then that ratio is the
         ``"majorizing"`` curvature.
@@ -209,8 +209,8 @@ class PointwiseLoss(Loss):
 
     @property
     def hessian_is_partial(self) -> bool:
-        """Whether the curvature has infinite spikes (at kinks of the value) that the Hessian leaves out."""
-        return self.smoothness == 0
+        """Whether the curvature has infinite spikes (at kinks or jumps of the value) that the Hessian leaves out."""
+        return self.smoothness <= 0
 
     def gradient_and_hessian(
         self,

@@ -19,7 +19,12 @@ from lossfn.reference.docstring import Docstring, read_docstring
 # The engine's letters for the variables that make a formula shortest.
 VARIABLES = {"r": "residual", "m": "margin"}
 
-SMOOTHNESS = {0: "continuous, with kinks", 1: "one continuous derivative", math.inf: "all derivatives"}
+SMOOTHNESS = {
+    -1: "jumps",
+    0: "continuous, with kinks",
+    1: "one continuous derivative",
+    math.inf: "all derivatives",
+}
 
 
 @dataclass(frozen=True)
@@ -218,12 +223,16 @@ PROPERTIES: dict[str, Callable[[Any], str]] = {
     "targets": _targets,
     "predictions": _predictions,
     "convex": lambda loss: "yes" if loss.convex else "no",
-    "smoothness": lambda loss: SMOOTHNESS[loss.smoothness],
+    "smoothness": lambda loss: SMOOTHNESS.get(loss.smoothness, f"{loss.smoothness} continuous derivatives"),
     "lower bound": lambda loss: _number(loss.lower_bound),
     "largest slope": lambda loss: _bound(loss.value_lipschitz),
     "largest curvature": lambda loss: _bound(loss.gradient_lipschitz),
     "majorizing curvature": _curvature,
-    "Hessian": lambda loss: "leaves out infinite spikes at the kinks" if loss.hessian_is_partial else "",
+    "Hessian": lambda loss: (
+        f"leaves out infinite spikes at the {'jumps' if loss.smoothness < 0 else 'kinks'}"
+        if loss.hessian_is_partial
+        else ""
+    ),
     "surrogate": lambda loss: "its gradient is meant, and is not that of its value" if loss.surrogate else "",
     "probability": lambda loss: (
         "" if loss.task != "binary" else "implied by the prediction" if loss.gives_probability else "not estimated"
