@@ -25,6 +25,11 @@ CHAINS = {
         10, "in the square of the standardised residual the error of an exponential counts four times"
     ),
     "BinaryFocal": Claim(10, "a power of a sigmoid times a softplus; the Hessian sums three products of such chains"),
+    "AsymmetricFocal": Claim(10, "as BinaryFocal, with the power of a difference"),
+    "SquaredErrorOnSigmoid": Claim(
+        10, "the Hessian is the difference of two products of sigmoids and their derivatives"
+    ),
+    "SavageMargin": Claim(10, "as SquaredErrorOnSigmoid"),
 }
 
 CROSSING = "rounded residual across a kink"

@@ -16,22 +16,36 @@ from conftest import CATALOGUE, assert_close, draw, label
 
 from lossfn import (
     AbsoluteError,
+    AsymmetricFocal,
+    BinaryConfidencePenalty,
     BinaryCrossEntropy,
     BinaryFocal,
     Brier,
     Expectile,
+    ExponentialMargin,
     GaussianNLL,
     HalfSquaredError,
     Hinge,
     Huber,
     LogCosh,
+    LogisticMargin,
     LogScore,
+    ModifiedHuber,
+    Perceptron,
     Pinball,
     Poisson,
     PseudoHuber,
+    Ramp,
+    SavageMargin,
+    SigmoidMargin,
+    SmoothedHinge,
     SmoothL1,
     Spherical,
     SquaredError,
+    SquaredErrorOnSigmoid,
+    SquaredHinge,
+    SquaredMargin,
+    ZeroOne,
 )
 
 
@@ -151,8 +165,73 @@ ROWS = [
         [0.67917120444684076952], [3.669085817126611194],
     ),
     Row(
+        AsymmetricFocal(gamma_pos=0.0, gamma_neg=4.0, margin=0.05), [1.0], [0], 0.24586022467608253326,
+        "formula: -q^4 log(1 - q), q = p - 0.05, and its derivatives by mpmath.diff",
+        [0.41653390005213981238], [0.44145362687691126868],
+    ),
+    Row(
+        AsymmetricFocal(gamma_pos=1.0, gamma_neg=4.0, margin=0.05), [0.7], [1], 0.13378206111139847229,
+        "formula: -(1 - p) log p and its derivatives by mpmath.diff",
+        [-0.19949089190881564041], [0.25077025432107673606],
+    ),
+    Row(
+        SquaredErrorOnSigmoid(), [-0.5], [1], 0.38745561900026007557,
+        "formula: (p - 1)^2 and its derivatives by mpmath.diff", [-0.29256050705391522963], [0.038799961437263873616],
+    ),
+    Row(
+        SquaredErrorOnSigmoid(), [1.5], [0.25], 0.3221407860264889733,
+        "formula: (p - 1/4)^2 and its derivatives by mpmath.diff", [0.16930343881991910194], [-0.063043573471700617242],
+    ),
+    Row(
+        BinaryConfidencePenalty(lam=0.5), [2.0], [1], -0.055738916500631307718,
+        "formula: -log p - H(p) / 2 and its derivatives by mpmath.diff",
+        [-0.014209336618611038592], [0.077527877049106713499],
+    ),
+    Row(
         Hinge(), [-2.0, 3.0, 0.5, -0.5, 1.5], [-1, 1, 1, -1, 1], 0.2,
         "by hand: margins 2, 3, 0.5, 0.5, 1.5", [0.0, 0.0, -1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0],
+    ),
+    Row(
+        SquaredHinge(), [-2.0, 3.0, 0.5, -0.5, 1.5], [-1, 1, 1, -1, -1], 1.35,
+        "by hand: (0 + 0 + 0.25 + 0.25 + 6.25) / 5", [0.0, 0.0, -1.0, 1.0, 5.0], [0.0, 0.0, 2.0, 2.0, 2.0],
+    ),
+    Row(
+        SmoothedHinge(width=0.5), [2.0, 0.75, -1.0], [1, 1, 1], 0.60416666666666666667,
+        "by hand: (0 + 0.0625 + 2 - 0.25) / 3", [0.0, -0.5, -1.0], [0.0, 2.0, 0.0],
+    ),
+    Row(
+        ModifiedHuber(), [2.0, 0.5, -3.0], [1, 1, 1], 12.25 / 3,
+        "by hand: (0 + 0.25 + 12) / 3", [0.0, -1.0, -4.0], [0.0, 2.0, 0.0],
+    ),
+    Row(
+        LogisticMargin(), [1.5], [-1], 1.7014132779827524095,
+        "formula: log(1 + e^-m) and its derivatives at m = -1.5", [0.81757447619364365961], [0.1491464520703328565],
+    ),
+    Row(
+        ExponentialMargin(), [1.5], [-1], 4.4816890703380648226,
+        "formula: e^1.5, the slope with the sign of the label", [4.4816890703380648226], [4.4816890703380648226],
+    ),
+    Row(
+        SquaredMargin(), [3.0, 0.5], [1, -1], 3.125, "by hand: (4 + 2.25) / 2", [4.0, 3.0], [2.0, 2.0],
+    ),
+    Row(
+        Perceptron(), [2.0, -0.5, 0.0], [1, 1, 1], 0.5 / 3, "by hand: only the second", [0.0, -1.0, 0.0], [0.0] * 3,
+    ),
+    Row(
+        ZeroOne(), [2.0, -0.5, 0.0, 3.0], [1, 1, -1, -1], 0.75, "by hand: three wrong", [0.0] * 4, [0.0] * 4,
+    ),
+    Row(
+        Ramp(), [2.0, 0.25, -7.0], [1, 1, 1], 1.75 / 3, "by hand: (0 + 0.75 + 1) / 3", [0.0, -1.0, 0.0], [0.0] * 3,
+    ),
+    Row(
+        SavageMargin(), [0.25], [1], 0.14253695659655094629,
+        "formula: 1 / (1 + e^2m)^2 and its derivatives by mpmath.diff",
+        [-0.35489383469854749702], [0.61565420456762141894],
+    ),
+    Row(
+        SigmoidMargin(), [-0.75], [-1], 0.32082130082460702684,
+        "formula: 1 / (1 + e^m) and its derivatives by mpmath.diff",
+        [0.21789499376181402948], [0.078084283078144408949],
     ),
     Row(
         Poisson(), [0.5], [2], 0.64872127070012814685,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from lossfn.losses.binary import BinaryCrossEntropy, BinaryFocal
+from lossfn.losses.binary import BinaryConfidencePenalty, BinaryCrossEntropy, SquaredErrorOnSigmoid
+from lossfn.losses.bounded_margin import Ramp, SavageMargin, SigmoidMargin, ZeroOne
 from lossfn.losses.counts import Poisson
+from lossfn.losses.focal import AsymmetricFocal, BinaryFocal
+from lossfn.losses.hinge import Hinge, ModifiedHuber, Perceptron, SmoothedHinge, SquaredHinge
 from lossfn.losses.likelihood import GaussianNLL
-from lossfn.losses.margin import Hinge
+from lossfn.losses.margin import ExponentialMargin, LogisticMargin, SquaredMargin
 from lossfn.losses.probability import Brier, LogScore, Spherical
 from lossfn.losses.quantile import Expectile, Pinball
 from lossfn.losses.regression import AbsoluteError, HalfSquaredError, SquaredError
@@ -23,11 +26,25 @@ LOSSES = (
     Pinball,
     Expectile,
     BinaryCrossEntropy,
+    SquaredErrorOnSigmoid,
+    BinaryConfidencePenalty,
     BinaryFocal,
+    AsymmetricFocal,
     LogScore,
     Brier,
     Spherical,
     Hinge,
+    SquaredHinge,
+    SmoothedHinge,
+    ModifiedHuber,
+    Perceptron,
+    LogisticMargin,
+    ExponentialMargin,
+    SquaredMargin,
+    ZeroOne,
+    Ramp,
+    SavageMargin,
+    SigmoidMargin,
     Poisson,
     GaussianNLL,
 )
@@ -35,20 +52,34 @@ LOSSES = (
 __all__ = [
     "LOSSES",
     "AbsoluteError",
+    "AsymmetricFocal",
+    "BinaryConfidencePenalty",
     "BinaryCrossEntropy",
     "BinaryFocal",
     "Brier",
     "Expectile",
+    "ExponentialMargin",
     "GaussianNLL",
     "HalfSquaredError",
     "Hinge",
     "Huber",
     "LogCosh",
     "LogScore",
+    "LogisticMargin",
+    "ModifiedHuber",
+    "Perceptron",
     "Pinball",
     "Poisson",
     "PseudoHuber",
+    "Ramp",
+    "SavageMargin",
+    "SigmoidMargin",
     "SmoothL1",
+    "SmoothedHinge",
     "Spherical",
     "SquaredError",
+    "SquaredErrorOnSigmoid",
+    "SquaredHinge",
+    "SquaredMargin",
+    "ZeroOne",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from lossfn import constant, fields
 from lossfn.equivalents import Equivalent
-from lossfn.fields import choice, half_open_fraction, nonnegative, open_fraction, positive
+from lossfn.fields import choice, half_open_fraction, nonnegative, positive
+from lossfn.losses.links import sigmoid
 from lossfn.pointwise import PointwiseLoss
 
 INPUT_DOMAINS = {
@@ -17,9 +19,6 @@ INPUT_DOMAINS = {
     "log_probabilities": fields.LOG_PROBABILITY,
     "probabilities": fields.PROBABILITY,
 }
-
-# Powers that are products.
-WHOLE_GAMMAS = (0.0, 1.0, 2.0, 3.0)
 
 
 class BinaryCrossEntropy(PointwiseLoss):
@@ -169,118 +168,138 @@ class BinaryCrossEntropy(PointwiseLoss):
                     return positive_share / (positive_share + 1 - share)
 
 
-class BinaryFocal(PointwiseLoss):
-    """Cross-entropy times (1 − p_t)^gamma: rows that are already right count less.
+class SquaredErrorOnSigmoid(PointwiseLoss):
+    """(sigmoid(prediction) − label)², the Brier score of a logit; elicits the probability of class 1.
 
-    p_t is the probability that the prediction, a logit, gives to the true label. The loss is not proper: its minimiser
-    is shrunk towards ½, and ``inverse_link`` corrects for it. Not convex for gamma > 0. With ``gamma=0`` and no
-    ``alpha`` it equals ``BinaryCrossEntropy`` to the last bit.
-
-    Parameters
-    ----------
-    gamma : float
-        How fast easy rows lose weight.
-    alpha : float, optional
-        Weights class 1 by alpha and class 0 by 1 − alpha; ``None`` weights neither.
+    A proper score, but neither a likelihood nor convex in the logit: where a row is wrong and the sigmoid saturated,
+    the gradient vanishes, and training can stay there. Bounded by 1, so robust to wrong labels. A matrix (N, K) of
+    independent labels is the multi-label case.
 
     References
     ----------
-    .. [1] Lin et al. (2017), "Focal loss for dense object detection", doi:10.1109/ICCV.2017.324.
-    .. [2] Charoenphakdee et al. (2021), "On focal loss for class-posterior probability estimation",
-       doi:10.1109/CVPR46437.2021.00516.
+    .. [1] Brier (1950), "Verification of forecasts expressed in terms of probability",
+       doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
 
     See Also
     --------
-    BinaryCrossEntropy
+    BinaryCrossEntropy : convex, with a gradient that does not vanish on wrong rows.
 
     Examples
     --------
-    >>> from lossfn import BinaryFocal
-    >>> loss = BinaryFocal(gamma=2.0, alpha=0.25)
-    >>> print(loss.gradient([0.7, 0.7], [1, 0], reduction="sum").round(6))
-    [-0.023964  0.468895]
+    >>> from lossfn import SquaredErrorOnSigmoid
+    >>> value, gradient = SquaredErrorOnSigmoid().value_and_gradient([0.0, -50.0], [1, 1], reduction="sum")
+    >>> print(value, gradient.round(4))
+    1.25 [-0.25 -0.  ]
     """
 
-    gamma: float = nonnegative(
-        default=2.0, symbol=r"\gamma", doc="how fast easy rows lose weight", structural=WHOLE_GAMMAS
-    )
-    alpha: float | None = open_fraction(default=None, symbol=r"\alpha", doc="weight of class 1", optional=True)
-
-    target = fields.BINARY
+    target = fields.PROBABILITY
     elicits = "probability"
     lower_bound = 0.0
-    variants = ({}, {"gamma": 0.0}, {"gamma": 1.0}, {"gamma": 0.5, "alpha": 0.25}, {"gamma": 3.5})
     head_symbols = ("z",)
-    equivalents = (
-        Equivalent(
-            "Keras",
-            "keras.losses.binary_focal_crossentropy(target, pred, gamma=gamma, from_logits=True)",
-            when="alpha is None",
-            note="probabilities are clipped to [1e-7, 1 - 1e-7]",
-        ),
-        Equivalent(
-            "Keras",
-            "keras.losses.binary_focal_crossentropy(target, pred, True, alpha, gamma, from_logits=True)",
-            when="alpha is not None",
-            note="probabilities are clipped to [1e-7, 1 - 1e-7]",
-        ),
-        Equivalent(
-            "optax", "optax.losses.sigmoid_focal_loss(pred, target, alpha=alpha, gamma=gamma)", when="alpha is not None"
-        ),
-        Equivalent("optax", "optax.losses.sigmoid_focal_loss(pred, target, gamma=gamma)", when="alpha is None"),
-        Equivalent(
-            "CatBoost",
-            "loss_function=f'Focal:focal_alpha={alpha};focal_gamma={gamma}'",
-            when="alpha is not None",
-        ),
-    )
-
-    @property
-    def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
-        return self.gamma == 0
+    equivalents = (Equivalent("PyTorch", "torch.nn.functional.mse_loss(torch.sigmoid(pred), target)"),)
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        margin = (2 * target - 1) * pred
-        if isinstance(self.gamma, float) and self.gamma in WHOLE_GAMMAS:
-            focus = xp.power(xp.sigmoid(-margin), self.gamma)
-        else:
-            # The same power, without powers gamma - 1 of a vanishing sigmoid in its derivatives.
-            focus = xp.exp(self.gamma * xp.log_sigmoid(-margin))
-        loss = xp.xmul(focus, xp.softplus(-margin))
-        if self.alpha is None:
-            return loss
-        return xp.where(target > 0, self.alpha, 1 - self.alpha) * loss
-
-    @cached_property
-    def _largest_weight(self) -> float:
-        return 1.0 if self.alpha is None else max(self.alpha, 1 - self.alpha)
-
-    @cached_property
-    def _bounds(self) -> tuple[float, float]:
-        # No closed form: the extrema of first and second derivative lie at moderate logits and are found numerically.
-        from scipy.optimize import minimize_scalar
-
-        plain = BinaryFocal(gamma=self.gamma)
-
-        def largest(derivative: Any) -> float:
-            grid = np.linspace(-40.0, 40.0, 3201)
-            start = float(grid[np.argmax(np.abs(derivative(grid)))])
-            found = minimize_scalar(
-                lambda z: -abs(derivative(np.array([z]))[0]),
-                bounds=(start - 0.05, start + 0.05),
-                method="bounded",
-                options={"xatol": 1e-9},
-            )
-            return max(-float(found.fun), float(np.abs(derivative(grid)).max()))
-
-        first = largest(lambda z: plain.gradient(z, np.ones_like(z), reduction="sum"))
-        second = largest(lambda z: plain.hessian(z, np.ones_like(z), reduction="sum"))
-        return first, second
+        # Both labels: sigmoid(z) - 1 would be 0 for every z > 37.
+        error = (1 - target) * xp.sigmoid(pred) - target * xp.sigmoid(-pred)
+        return error * error
 
     @property
     def value_lipschitz(self) -> float:
-        return self._largest_weight * self._bounds[0]
+        # 2 s² (1 − s), at s = 2/3.
+        return 8 / 27
 
     @property
     def gradient_lipschitz(self) -> float:
-        return self._largest_weight * self._bounds[1]
+        # 2 s² (1 − s) (2 − 3 s), where its derivative 12 s² − 15 s + 4 vanishes.
+        s = (15 - math.sqrt(33)) / 24
+        return 2 * s * s * (1 - s) * (2 - 3 * s)
+
+    def closed_form_constant(self, target: Any, weight: Any) -> Any:
+        share = constant.weighted_mean(target, weight)
+        with np.errstate(divide="ignore"):
+            return np.log(share) - np.log1p(-share)
+
+    def inverse_link(self, pred: Any) -> Any:
+        # Known, and defined where both slopes have vanished.
+        return sigmoid(type(self).__name__, pred)
+
+
+class BinaryConfidencePenalty(PointwiseLoss):
+    """Cross-entropy minus ``lam`` times the entropy of the predicted probability, so that confidence costs.
+
+    Elicits the probability of class 1 through a map that shrinks predictions towards ½: ``inverse_link`` corrects for
+    it, and gives 0 or 1 for logits more confident than the minimiser for a certain class. With ``lam=0`` it equals
+    ``BinaryCrossEntropy`` to the last bit; otherwise it is neither convex nor proper, and goes below 0. Not the same as
+    a temperature or as label smoothing. A matrix (N, K) of independent labels is the multi-label case.
+
+    Parameters
+    ----------
+    lam : float
+        Weight of the entropy, in nats. It is subtracted; adding it would sharpen predictions.
+
+    References
+    ----------
+    .. [1] Pereyra, Tucker, Chorowski, Kaiser and Hinton (2017), "Regularizing neural networks by penalizing confident
+       output distributions", doi:10.48550/arXiv.1701.06548.
+
+    See Also
+    --------
+    BinaryCrossEntropy : with ``label_smoothing``, the other way to penalise confidence.
+
+    Examples
+    --------
+    >>> from lossfn import BinaryConfidencePenalty
+    >>> loss = BinaryConfidencePenalty(lam=0.3)
+    >>> best = loss.optimal_constant([0, 1], weight=[0.3, 0.7])
+    >>> print(best.round(4), loss.inverse_link([best]).round(4))
+    0.6466 [0.7]
+    """
+
+    lam: float = nonnegative(default=0.1, symbol=r"\lambda", doc="weight of the entropy", structural=(0.0,))
+
+    target = fields.PROBABILITY
+    elicits = "probability"
+    variants = ({}, {"lam": 0.5})
+    head_symbols = ("z",)
+
+    def expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        cross_entropy = xp.xmul(target, xp.softplus(-pred)) + xp.xmul(1 - target, xp.softplus(pred))
+        if isinstance(self.lam, float) and self.lam == 0:
+            return cross_entropy
+        return cross_entropy - self.lam * xp.binary_entropy(pred)
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        return self.lam == 0
+
+    @cached_property
+    def _bounds(self) -> tuple[float, float]:
+        """The least value and the steepest slope, both for a certain label."""
+        from scipy.optimize import brentq
+
+        if self.lam == 0:
+            return 0.0, 1.0
+
+        def probability(z: float) -> float:
+            return 1 / (1 + math.exp(-z))
+
+        # The slope vanishes at lam·z·p = 1, where lam·z·(1 - p) is e^-z.
+        least = brentq(lambda z: self.lam * z * probability(z) - 1, 1 / self.lam, 2 / self.lam)
+        value = (1 - self.lam) * math.log1p(math.exp(-least)) - math.exp(-least)
+        # The curvature vanishes at z·tanh(z/2) = 1 + 1/lam.
+        goal = 1 + 1 / self.lam
+        steepest = brentq(lambda z: z * math.tanh(z / 2) - goal, goal, goal + 2)
+        p = probability(steepest)
+        return value, p + self.lam * steepest * p * (1 - p)
+
+    @property
+    def lower_bound(self) -> float:  # type: ignore[override]  # depends on a parameter here
+        return self._bounds[0]
+
+    @property
+    def value_lipschitz(self) -> float:
+        return self._bounds[1]
+
+    @property
+    def gradient_lipschitz(self) -> float:
+        return (1 + self.lam) / 4

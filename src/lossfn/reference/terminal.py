@@ -28,8 +28,9 @@ class Reference(Terminal):
         for family, lines in rows.items():
             self.out.print(Text(family, "bold"))
             table = _table(3)
-            for column, width in zip(table.columns, widths, strict=False):
-                column.width = min(width, 24)
+            # Names are what is typed: they stay whole.
+            for column, width, most in zip(table.columns, widths, (40, 24, 24), strict=False):
+                column.width = min(width, most)
             self._fill(table, lines)
         self.print("lossfn show NAME prints all about one of them.", style="dim")
 
