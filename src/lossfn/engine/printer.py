@@ -10,6 +10,7 @@ import sympy
 from sympy.printing.latex import LatexPrinter
 
 from lossfn.engine.primitives import PRIMITIVES
+from lossfn.engine.reading import without_twins
 from lossfn.engine.symbolic import INFINITY, opaque
 from lossfn.engine.trace import COMPARISONS
 
@@ -164,6 +165,7 @@ READABLE: dict[str, Callable[..., Any]] = {
 
 def latex(expression: Any, symbols: dict[str, str]) -> str:
     """Return readable LaTeX."""
+    expression = without_twins(expression)
     for name, written in READABLE.items():
         expression = expression.replace(opaque(name), written)
     return str(FormulaPrinter(symbols).doprint(expression))
