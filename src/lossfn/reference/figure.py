@@ -7,12 +7,12 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossfn.fields import SIGNED, Domain, Parts, joined
+from lossfn.fields import SIGNED, Domain, Parts, joined, parameters_of
 from lossfn.reference.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -144,9 +144,15 @@ def panels(losses: Sequence[Any]) -> Figure:
 
 
 def pictured(variants: Sequence[Any]) -> list[Any]:
-    """Return the settings that share one picture: those with the predictions of the first, as many as have colours."""
+    """Return the settings that share one picture: those that differ from the first in numbers, not in choices."""
     first = variants[0]
-    alike = [loss for loss in variants if (loss.prediction, loss.heads) == (first.prediction, first.heads)]
+
+    def choices(loss: Any) -> list[Any]:
+        return [
+            getattr(loss, name) for name, each in parameters_of(type(loss)).items() if isinstance(each.domain, tuple)
+        ]
+
+    alike = [loss for loss in variants if (choices(loss), loss.heads) == (choices(first), first.heads)]
     # The more lines a setting takes, the fewer settings can be told apart.
     return alike[: max(1, MOST_LINES // len(curves_of(first)))]
 
@@ -175,11 +181,19 @@ def curves_of(loss: Any) -> list[Curve]:
         return [_of_head(loss, grid, target, position) for position in range(len(loss.heads))]
     match _argument(loss):
         case "residual":
-            target = loss.target.example
-            return [_curve(loss, grid, grid + target, target)]
+            return _of_residual(loss, grid)
         case "margin":
             return [_curve(loss, grid, grid, 1.0)]
     return [_curve(loss, grid, grid, target, _label(loss.target, target)) for target in _targets(loss.target)]
+
+
+def _of_residual(loss: Any, grid: FloatArray) -> list[Curve]:
+    targets = [target for target in (1.0, 4.0) if target in loss.target] or [loss.target.example]
+    curves = [_curve(loss, grid, grid + target, target, _label(loss.target, target)) for target in targets]
+    first = curves[0].values["value"]
+    if all(np.allclose(curve.values["value"], first) for curve in curves):
+        return [replace(curves[0], label="")]
+    return curves
 
 
 def _curve(loss: Any, grid: FloatArray, pred: FloatArray, target: Any, label: str = "") -> Curve:
@@ -329,14 +343,14 @@ def mark_spikes(ax: Axes, loss: Any, curves: Sequence[Curve], colour: str) -> No
     """Draw an arrow where the Hessian leaves out an infinite spike: where the gradient jumps."""
     if not loss.hessian_is_partial:
         return
+    across: Any = ("data", "axes fraction")
     for curve in curves:
-        for place in np.flatnonzero(jumps(curve.values["gradient"])):
+        gradient = curve.values["gradient"]
+        for place in np.flatnonzero(jumps(gradient)):
             where = float(curve.argument[place : place + 2].mean())
+            start, end = (0.5, 0.97) if gradient[place + 1] > gradient[place] else (0.5, 0.03)
             arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
-            ends: dict[str, Any] = {"xy": (where, 0.97), "xytext": (where, 0.5)}
-            ax.annotate(
-                "", xycoords=("data", "axes fraction"), textcoords=("data", "axes fraction"), arrowprops=arrow, **ends
-            )
+            ax.annotate("", (where, end), (where, start), across, across, arrowprops=arrow)
 
 
 def limit(ax: Axes, values: Sequence[FloatArray]) -> None:

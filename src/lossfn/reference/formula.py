@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -40,7 +41,16 @@ class Block:
     @property
     def width(self) -> int:
         """Number of columns."""
-        return len(self.lines[0])
+        return _width(self.lines[0])
+
+
+def _width(line: str) -> int:
+    """Return the number of columns of a line: accents take none."""
+    return sum(not unicodedata.combining(character) for character in line)
+
+
+def _padded(line: str, width: int) -> str:
+    return line + " " * (width - _width(line))
 
 
 def plain_formula(latex: str) -> str:
@@ -81,7 +91,8 @@ def _block(element: Element) -> Block:
             return _beside("√", inside if inside.kind == "atom" else _bracketed(inside))
         case "mover":
             base, accent = _block(children[0]), _block(children[1])
-            return Block((base.lines[0] + ACCENTS.get(accent.lines[0], ""),))
+            # One character where there is one: terminals place accents badly.
+            return Block((unicodedata.normalize("NFC", base.lines[0] + ACCENTS.get(accent.lines[0], "")),))
         case "mtable":
             return _table(element)
     return _row(children)
@@ -114,9 +125,9 @@ def _row(children: Sequence[Element]) -> Block:
             block = _bracketed(block, blocks.pop().lines[0], "")
         elif block.kind == "close" and blocks and len(blocks[-1].lines) > 1:
             block = _bracketed(blocks.pop(), "", block.lines[0])
-        elif blocks and blocks[-1].lines[0].startswith("⎧"):
+        elif blocks:
             # What stands behind cases is no part of the last one.
-            blocks[-1] = _bracketed(blocks[-1], "", "}")
+            blocks[-1] = _closed(blocks[-1])
         blocks.append(block)
     return _join(blocks)
 
@@ -195,7 +206,9 @@ def _fraction(above: Block, below: Block) -> Block:
             below = _bracketed(below)
         return Block((f"{above.lines[0]}/{below.lines[0]}",))
     width = max(above.width, below.width)
-    lines = [line.center(width) for line in (*above.lines, "─" * width, *below.lines)]
+    lines = [
+        _padded(" " * ((width - _width(line)) // 2) + line, width) for line in (*above.lines, "─" * width, *below.lines)
+    ]
     return Block(tuple(lines), len(above.lines))
 
 
@@ -211,12 +224,22 @@ def _script(base: Block, script: Block, mark: str, small: dict[str, str]) -> Blo
 
 def _table(table: Element) -> Block:
     rows = [[_row(list(cell)) for cell in row] for row in table]
+    # Cases within cases end where the next column begins.
+    rows = [[*(_closed(cell) for cell in row[:-1]), row[-1]] for row in rows]
     widths = [max(row[column].width for row in rows) for column in range(len(rows[0]))]
     blocks = []
     for row in rows:
         cells: list[Block | str] = []
         for cell, width in zip(row, widths, strict=True):
-            cells += [Block(tuple(line.ljust(width) for line in cell.lines), cell.baseline), "   "]
+            cells += [Block(tuple(_padded(line, width) for line in cell.lines), cell.baseline), "   "]
         blocks.append(_beside(*cells[:-1]))
-    lines = tuple(line for block in blocks for line in block.lines)
-    return Block(lines, (len(lines) - 1) // 2)
+    tall = any(len(block.lines) > 1 for block in blocks)
+    lines: list[str] = []
+    for block in blocks:
+        # Rows of several lines stand apart.
+        lines += [" " * block.width] * (tall and bool(lines)) + list(block.lines)
+    return Block(tuple(lines), (len(lines) - 1) // 2)
+
+
+def _closed(block: Block) -> Block:
+    return _bracketed(block, "", "}") if block.lines[0].startswith("⎧") else block

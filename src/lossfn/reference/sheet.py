@@ -163,7 +163,7 @@ def families(entries: Iterable[Entry]) -> dict[str, list[Sheet]]:
 
 def properties_of(loss: Any) -> list[str]:
     """Return each of the properties of a distribution that a loss estimates."""
-    return re.split(r", | and ", loss.elicits)
+    return [str(word) for word in loss.elicits.split(" and ")]
 
 
 def tasks_of(loss: Any) -> list[str]:
@@ -212,7 +212,8 @@ def _targets(loss: Any) -> str:
 
 def _predictions(loss: Any) -> str:
     several = f", each of {', '.join(loss.heads)}" if len(loss.heads) > 1 else ""
-    link = f" (the {loss.link} of the natural prediction)" if loss.link != "identity" else ""
+    links = (loss.link,) if isinstance(loss.link, str) else loss.link
+    link = f" (the {' and the '.join(links)} of the natural prediction)" if set(links) != {"identity"} else ""
     return f"{loss.prediction.name}{several}{link}"
 
 
