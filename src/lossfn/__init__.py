@@ -49,6 +49,10 @@ def __getattr__(name: str) -> object:
         from lossfn.comparison import compare
 
         return compare
+    if name == "calibration":
+        import lossfn.calibration
+
+        return lossfn.calibration
     raise AttributeError(f"module 'lossfn' has no attribute {name!r}")
 
 
