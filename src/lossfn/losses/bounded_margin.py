@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lossfn.equivalents import Equivalent
 from lossfn.losses.links import sigmoid
 from lossfn.losses.margin import MarginLoss, half_log_odds
 
@@ -36,6 +37,7 @@ class ZeroOne(MarginLoss):
     elicits = "class"
     smoothness = -1
     gives_probability = False
+    equivalents = (Equivalent("scikit-learn", "sklearn.metrics.zero_one_loss(target, numpy.where(pred > 0, 1, -1))"),)
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         return xp.where(pred * target > 0, 0, 1)

@@ -200,6 +200,10 @@ class SquaredMargin(MarginLoss):
 
     elicits = "probability"
     convex = True
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.mse_loss(pred, target)"),
+        Equivalent("Keras", "keras.losses.mean_squared_error(target, pred)"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         gap = 1 - pred * target
