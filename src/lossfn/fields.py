@@ -25,6 +25,8 @@ class Domain:
         The ends. Infinite ends are never members unless ``closed_at_infinity``.
     open_low, open_high : bool
         Whether a finite end is excluded.
+    without_zero : bool
+        Whether 0 is excluded from the real line.
     members : tuple of float
         If not empty, the only members.
     example : float
@@ -39,6 +41,7 @@ class Domain:
     open_low: bool = False
     open_high: bool = False
     closed_at_infinity: bool = False
+    without_zero: bool = False
     members: tuple[float, ...] = ()
     example: float = 0.0
     cure: str = ""
@@ -59,8 +62,9 @@ class Domain:
                 inside = xp.logical_or(inside, xp.equal(x, member))
             return inside
         if math.isinf(self.low) and math.isinf(self.high):
-            limit = math.inf
-            return xp.abs(x) <= limit if self.closed_at_infinity else xp.abs(x) < limit
+            size = xp.abs(x)
+            inside = size <= math.inf if self.closed_at_infinity else size < math.inf
+            return xp.logical_and(size > 0, inside) if self.without_zero else inside
         excludes_low = self.open_low or (math.isinf(self.low) and not self.closed_at_infinity)
         excludes_high = self.open_high or (math.isinf(self.high) and not self.closed_at_infinity)
         above = x > self.low if excludes_low else x >= self.low
@@ -70,6 +74,8 @@ class Domain:
     def __contains__(self, value: float) -> bool:
         if self.members:
             return value in self.members
+        if value == 0 and self.without_zero:
+            return False
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
         finite = math.isfinite(value) or (self.closed_at_infinity and not math.isnan(value))
@@ -92,6 +98,7 @@ REAL = Domain("a finite number")
 EXTENDED_REAL = Domain("a number", closed_at_infinity=True)
 NONNEGATIVE = Domain("a finite number >= 0", low=0.0, example=1.0)
 POSITIVE = Domain("a finite number > 0", low=0.0, open_low=True, example=1.0)
+NONZERO = Domain("a finite number other than 0", without_zero=True, example=1.0)
 PROBABILITY = Domain(
     "a probability in [0, 1]",
     low=0.0,
@@ -264,9 +271,25 @@ def positive(*, default: float | None, symbol: str, doc: str, **options: Any) ->
     return _declare(default, POSITIVE, symbol, doc, **options)
 
 
+def nonzero(*, default: float, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter that is a finite number other than 0."""
+    return _declare(default, NONZERO, symbol, doc, **options)
+
+
 def nonnegative(*, default: float | None, symbol: str, doc: str, **options: Any) -> Any:
     """Declare a parameter that is a finite number >= 0."""
     return _declare(default, NONNEGATIVE, symbol, doc, **options)
+
+
+def at_least(low: float, *, default: float, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter that is a finite number >= ``low``."""
+    return _declare(default, Domain(f"a finite number >= {low:g}", low=low, example=low), symbol, doc, **options)
+
+
+def at_most(high: float, *, default: float, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter that is a number <= ``high``, -inf included."""
+    domain = Domain(f"a number <= {high:g}, or -inf", high=high, closed_at_infinity=True, example=high)
+    return _declare(default, domain, symbol, doc, **options)
 
 
 def open_fraction(*, default: float | None, symbol: str, doc: str, **options: Any) -> Any:

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     field_specifiers=(
         fields.real,
         fields.positive,
+        fields.nonzero,
         fields.nonnegative,
+        fields.at_least,
+        fields.at_most,
         fields.open_fraction,
         fields.half_open_fraction,
         fields.open_fractions,
