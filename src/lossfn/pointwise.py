@@ -226,8 +226,8 @@ class PointwiseLoss(Loss):
         """Return gradient and curvature, scaled as the value.
 
         ``curvature="exact"`` is the Hessian. ``"majorizing"`` is a positive curvature under which a Newton step never
-        increases the loss: gradient / residual for even losses for which it decreases, the largest second derivative
-        where that is finite; other losses refuse it.
+        increases the loss: gradient / residual for even losses for which it decreases (it vanishes where the
+        gradient does), the largest second derivative where that is finite; other losses refuse it.
         """
         owner = type(self).__name__
         if curvature not in checks.CURVATURES:
@@ -276,7 +276,7 @@ class PointwiseLoss(Loss):
         """Return the constant prediction, on the link scale, that minimises the weighted loss.
 
         The shape is ``()`` or ``(H,)``; the result may be ±∞. Where a whole interval minimises, its middle is taken,
-        or its finite end.
+        or its finite end. Of several local minima the lowest is taken; where two are equally low, the smaller one.
         """
         return constant.optimal_constant(self, target, weight)
 

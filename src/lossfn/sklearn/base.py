@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from lossfn.losses.regression import AbsoluteError
 from lossfn.pointwise import PointwiseLoss
 
 from .newton import AT_INFINITY, Solution, minimize_smooth, minimize_uncertified
@@ -85,7 +86,8 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         if loss.task != self._task:
             raise ValueError(f"{name} cannot train {loss!r}, a loss for {loss.task} targets: use {self._instead}")
         if not (-1e300 in loss.prediction and 1e300 in loss.prediction):
-            cure = "; use inputs='logits'" if hasattr(loss, "inputs") else ""
+            advice = "use inputs='logits'" if hasattr(loss, "inputs") else loss.prediction.cure
+            cure = f"; {advice}" if advice else ""
             raise ValueError(
                 f"{name}: scores of a linear model can be any number, but {loss!r} takes {loss.prediction.name}{cure}"
             )
@@ -107,6 +109,8 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         coordinates = Coordinates.of(features, weight, float(self.l2), self.fit_intercept)
         start = coordinates.start(constant)
         objective = Objective(coordinates, term)
+        if not loss.convex and loss.task == "regression" and len(loss.heads) == 1 and loss.link == "identity":
+            start = self._better_start(coordinates, objective, term, start)
         if not np.isfinite(start).all():
             # The best constant is infinite already, for example the log-rate of counts that are all zero.
             solution = Solution(start, term.value(np.tile(constant, (len(target), 1))), 1, AT_INFINITY)
@@ -123,6 +127,15 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = solution.steps
         self.objective_ = solution.value
         return coordinates.to_features(solution.parameters)
+
+    def _better_start(self, coordinates: Coordinates, objective: Objective, term: LossTerm, start: Array) -> Array:
+        """Return the start, or the coefficients of least absolute errors where their objective is lower.
+
+        A loss that ignores outliers has local minima that ignore most of the data.
+        """
+        robust = LossTerm(AbsoluteError(), term.target, term.weight)
+        fitted = minimize_convex(coordinates, robust, start, self.tol, self.max_iter).parameters
+        return fitted if objective.at(fitted).value < objective.at(start).value else start
 
     def _scores(self, features: Any) -> Array:
         check_is_fitted(self)

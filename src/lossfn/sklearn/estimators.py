@@ -34,7 +34,9 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
     several heads gets one linear map for each.
 
     Smooth losses are minimised by Newton's method, or by L-BFGS where there are more than 1000 coefficients. Convex
-    losses with kinks (absolute error, pinball) are minimised exactly too, by an augmented Lagrangian method.
+    losses with kinks (absolute error, pinball) are minimised exactly too, by an augmented Lagrangian method. Losses of
+    a residual that are not convex (Cauchy, Tukey's biweight) start from the best constant or from the fit of least
+    absolute errors, whichever is lower, and end in a local minimum.
 
     Parameters
     ----------
