@@ -17,7 +17,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from benchmarks.points import Array, Points, each_number, features, is_margin_loss
+from benchmarks.points import Array, Points, each_number, features, is_margin_loss, is_special_at_zero
 from lossfn import PointwiseLoss, fields
 from lossfn.engine.oracle import ARITHMETIC
 from lossfn.engine.primitives import FAMILIES
@@ -48,7 +48,7 @@ NEAR = 1e-20
 #: Zero in every dtype, and its reciprocal infinite.
 VANISHING = mpmath.mpf(10) ** -340
 #: Digits of the number that stands for infinity; its reciprocal stands for the distance from a boundary.
-BEYOND = 400
+BEYOND = 800
 
 
 class Namespace:
@@ -178,10 +178,12 @@ class Neighbourhood:
 
 
 def with_exact_parameters(loss: PointwiseLoss) -> PointwiseLoss:
-    """Return a copy whose parameters are high-precision numbers."""
+    """Return a copy whose parameters are high-precision numbers, except structural values, which choose a formula."""
     clone = copy.copy(loss)
+    declared = fields.parameters_of(type(loss))
     for name, value in each_number(mpmath.mpf, loss).items():
-        object.__setattr__(clone, name, value)
+        if declared[name].is_symbolic(getattr(loss, name)):
+            object.__setattr__(clone, name, value)
     return clone
 
 
@@ -236,7 +238,8 @@ def _entries(
     loss: PointwiseLoss, around: Neighbourhood, counted: list[int], variable: Any, crosses: bool
 ) -> tuple[dict[str, list[Entry]], bool]:
     """Return the entries of one point, and whether all of them can be trusted."""
-    is_kink = abs(variable) in features(loss) and _has_kink(loss, around)
+    may_be_kink = abs(variable) in features(loss) or (is_special_at_zero(loss) and around.place[0] == 0)
+    is_kink = may_be_kink and _has_kink(loss, around)
     heads = len(loss.heads)
     # Next to zero, numbers of the size of 1 may cancel inside a value.
     cancelling = any(0 < abs(x) < NEAR for x in [*around.place, variable])
@@ -249,8 +252,8 @@ def _entries(
                 result[kind].append(Entry(_numbers_at_kink(loss, around), mpmath.mpf(0)))
                 continue
             number = around.derivative(orders)
-            # Where curvature jumps, a central difference errs by its step.
-            if is_kink and abs(number) < around.steps[0] * 1e5:
+            # At a tie, and where curvature jumps, a central difference errs by its step.
+            if order and (is_kink or variable == 0) and abs(number) < around.steps[0] * 1e5:
                 number = mpmath.mpf(0)
             sensitivity = around.sensitivity(orders, counted)
             doubt = max(around.noise(orders, cancelling), sensitivity * NEAR)
@@ -268,6 +271,8 @@ def _steps_and_digits(loss: PointwiseLoss, place: list[Any], variable: Any, near
     """
     heads = len(loss.heads)
     edges = [edge for edge in (loss.prediction.low, loss.prediction.high) if np.isfinite(edge)]
+    if is_special_at_zero(loss):
+        nearest = 0.0
     steps = []
     for position, x in enumerate(place):
         distances = [max(abs(x), mpmath.mpf(nearest))]

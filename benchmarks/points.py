@@ -68,6 +68,11 @@ def is_margin_loss(loss: PointwiseLoss) -> bool:
     return loss.target == fields.SIGNED
 
 
+def is_special_at_zero(loss: PointwiseLoss) -> bool:
+    """Whether a prediction or a target of 0 is special by itself: as a divisor, or because its sign matters."""
+    return type(loss).__name__ in ("AbsolutePercentageError", "SymmetricAbsolutePercentageError")
+
+
 def has_labels(loss: PointwiseLoss) -> bool:
     """Whether targets are labels of two classes, or probabilities between them."""
     return loss.target in (fields.BINARY, fields.SIGNED, fields.PROBABILITY)

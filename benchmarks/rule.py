@@ -32,29 +32,45 @@ CHAINS = {
     "SavageMargin": Claim(10, "as SquaredErrorOnSigmoid"),
 }
 
+RATIONAL = Claim(10, "derivatives are powers of 1/√(1 + u²), whose error counts up to six times")
+CHAINS |= dict.fromkeys(("Cauchy", "GemanMcClure", "StudentT", "Barron"), RATIONAL)
+
 CROSSING = "rounded residual across a kink"
 OVERFLOW = "residual beyond the dtype"
 SCALED_OVERFLOW = "scaled residual beyond the dtype"
 SCALED_UNDERFLOW = "subnormal scaled residual"
 RECIPROCAL_OVERFLOW = "log-probability next to 0"
+INFINITE_CURVATURE = "infinite curvature at a tie"
 
 #: Why numbers are left out. Whatever the reason, NaN is an error.
 REASONS = {
     CROSSING: "Rounding moves the residual to another side of a kink than the exact one; the derivative that jumps "
     "there is that of the rounded residual.",
     OVERFLOW: "The difference of prediction and target is larger than the largest number: an infinity is accepted even "
-    "where a factor below 1 brings the exact result back into range.",
+    "where a factor below 1 brings the exact result back into range, and 0 where the pull of such residuals has faded.",
     SCALED_OVERFLOW: "The residual divided by a scale below 1 is larger than the largest number: an infinity is "
-    "accepted, although the exact result is a little inside the range.",
+    "accepted, although the exact result is a little inside the range, and 0 where the pull has faded.",
     SCALED_UNDERFLOW: "The residual divided by a scale above 1 is subnormal and has lost digits, although the exact "
     "result is a little above the subnormal numbers.",
     RECIPROCAL_OVERFLOW: "The reciprocal of a log-probability so near to 0, or its square, is larger than the largest "
     "number: an infinity is accepted even where a label next to 1 brings the exact derivative back into range.",
+    INFINITE_CURVATURE: "The second derivative grows without bound towards a tie. There it is infinite, which no "
+    "quotient of differences shows.",
 }
 #: Results that are subnormal may inherit the few digits of subnormal intermediate results, but must be that small.
 SUBNORMAL_UNITS = 2.0**23
 #: Losses that divide the residual by this parameter before anything else.
-DIVIDING = {"PseudoHuber": "delta", "LogCosh": "scale"}
+DIVIDING = {
+    "PseudoHuber": "delta",
+    "LogCosh": "scale",
+    "Fair": "scale",
+    "Cauchy": "scale",
+    "GemanMcClure": "scale",
+    "Welsch": "scale",
+    "TukeyBiweight": "c",
+    "StudentT": "scale",
+    "Barron": "scale",
+}
 
 
 def claim(loss: PointwiseLoss) -> Claim:
@@ -77,6 +93,8 @@ def reasons(loss: PointwiseLoss, points: Points) -> list[str]:
         found[(scaled != 0) & (np.abs(scaled) < smallest)] = SCALED_UNDERFLOW
         found[np.isinf(scaled)] = SCALED_OVERFLOW
     found[np.isinf(residual)] = OVERFLOW
+    if loss.smoothness == 1 and loss.gradient_lipschitz is None:
+        found[residual == 0] = INFINITE_CURVATURE
     if loss.prediction == fields.LOG_PROBABILITY:
         with np.errstate(all="ignore"):
             found[np.isinf((1 / points.heads[:, 0]) ** 2)] = RECIPROCAL_OVERFLOW
@@ -85,6 +103,8 @@ def reasons(loss: PointwiseLoss, points: Points) -> list[str]:
 
 def is_left_out(reason: str, got: float) -> bool:
     """Whether a computed number is accepted for the reason that holds at its point."""
-    if reason in (OVERFLOW, SCALED_OVERFLOW, RECIPROCAL_OVERFLOW):
+    if reason in (OVERFLOW, SCALED_OVERFLOW):
+        return math.isinf(got) or got == 0
+    if reason in (RECIPROCAL_OVERFLOW, INFINITE_CURVATURE):
         return math.isinf(got)
     return bool(reason) and math.isfinite(got)
