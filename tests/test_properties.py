@@ -33,15 +33,18 @@ def predictions(loss: Any, size: int = 4001) -> np.ndarray:
     end = 60.0 if loss.task == "binary" or loss.link == "log" else 1000.0
     low = -end if math.isinf(loss.prediction.low) else loss.prediction.low + 1e-3
     high = end if math.isinf(loss.prediction.high) else loss.prediction.high - 1e-3
-    return np.linspace(low, high, size)
+    # Evenly, and more densely around the targets, where scale parameters act.
+    near = np.geomspace(1e-3, 10.0, size // 4)
+    around = np.concatenate([target + side * near for target in targets(loss) for side in (-1, 1)])
+    return np.unique([*np.linspace(low, high, size), *around[(around > low) & (around < high)]])
 
 
 def targets(loss: Any) -> np.ndarray:
     """Return a few targets of the domain, its ends among them."""
     if loss.target.members:
         return np.array(loss.target.members)
-    ends = [end for end in (loss.target.low, loss.target.high) if math.isfinite(end)]
-    return np.unique([*ends, 0.3, 0.7] if loss.target is fields.PROBABILITY else [*ends, 0.5, 2.0, 7.0])
+    ends = [end for end in (loss.target.low, loss.target.high) if math.isfinite(end) and end in loss.target]
+    return np.unique([*ends, 0.3, 0.7] if loss.target is fields.PROBABILITY else [*ends, 0.01, 0.5, 2.0, 7.0])
 
 
 def on_grid(loss: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
@@ -111,8 +114,8 @@ def test_smoothness(loss: Any) -> None:
     candidates = [float(size) for size in sizes if isinstance(size, float)]
     target = 1.0
     leaps, jumps, bends = [0.0], [0.0], [0.0]
-    with mpmath.workdps(80):
-        near = mpmath.mpf(10) ** -30
+    with mpmath.workdps(300):
+        near = mpmath.mpf(10) ** -60
         for size in candidates:
             for sign in (1, -1):
                 centre = mpmath.mpf(size) * sign
@@ -130,9 +133,9 @@ def test_smoothness(loss: Any) -> None:
                 jumps.append(float(abs(right - left)))
                 second = [
                     (value(c + near) - 2 * value(c) + value(c - near)) / near**2
-                    for c in (centre - 2 * near, centre + 2 * near)
+                    for c in (centre - 2 * near, centre, centre + 2 * near)
                 ]
-                bends.append(float(abs(second[1] - second[0])))
+                bends.append(float(max(second) - min(second)))
     if loss.smoothness <= 0:
         assert max(leaps if loss.smoothness < 0 else jumps) > 1e-3
         assert loss.hessian_is_partial
@@ -200,10 +203,27 @@ def test_elicited_functional(loss: Any) -> None:
         case "nothing":
             assert best == 0
         case "M-location":
-            # Between the extremes, and the weighted influence of all targets cancels.
-            influence = loss.gradient(np.full_like(target, best), target, weight=weight, reduction="sum")
-            assert target.min() < best < target.max()
-            assert abs(influence.sum()) < 1e-9 * np.abs(influence).sum()
+            # Between the extremes, and the weighted influence of all targets cancels, or changes sign at a kink.
+            below, influence, above = (
+                loss.gradient(np.full_like(target, place), target, weight=weight, reduction="sum")
+                for place in (best - 1e-6, best, best + 1e-6)
+            )
+            assert target.min() <= best <= target.max()
+            if loss.smoothness == 0:
+                assert below.sum() <= 0 <= above.sum()
+            else:
+                assert abs(influence.sum()) <= 1e-9 * np.abs(influence).sum()
+        case "geometric mean of 1 + target, minus 1":
+            assert math.isclose(math.log1p(best), share @ np.log1p(target), rel_tol=1e-12)
+        case "exponential mean":
+            assert math.isclose(math.exp(-loss.a * best), share @ np.exp(-loss.a * target), rel_tol=1e-12)
+        case "(-1)-median":
+            ratio = share / target
+            assert ratio[target < best].sum() <= ratio.sum() / 2 <= ratio[target <= best].sum()
+        case "no named functional":
+            # By a search that knows nothing of slopes.
+            lowest = min(loss(np.full_like(target, place), target, weight=weight) for place in np.linspace(0, 10, 2001))
+            assert loss(np.full_like(target, best), target, weight=weight) <= lowest
         case other:
             pytest.fail(f"no test for losses that elicit {other!r}")
 
@@ -265,10 +285,10 @@ def test_closed_forms_of_the_optimal_constant_agree_with_the_search(loss: Any) -
             assert constant._minimise(loss, target, weight) == pytest.approx(closed, rel=1e-6, abs=1e-9)
         else:
             # Bounded predictions: compare with SciPy's search.
-            low = max(loss.prediction.low, -50.0)
+            low, high = max(loss.prediction.low, -50.0), min(loss.prediction.high, 50.0)
             found = optimize.minimize_scalar(
                 lambda c, t=target, w=weight: float(loss(np.full_like(t, c), t, weight=w)),
-                bounds=(low, loss.prediction.high),
+                bounds=(low, high),
                 method="bounded",
                 options={"xatol": 1e-10},
             )
@@ -301,7 +321,10 @@ def test_focal_minimisers_are_shrunk_and_corrected() -> None:
         assert loss.inverse_link(np.array([best]))[0] == pytest.approx(share, rel=1e-9)
 
 
-@pytest.mark.parametrize("loss", [loss for loss in SINGLE if loss.elicits == "M-location"], ids=label)
+LINEAR_TAILS = [loss for loss in SINGLE if loss.convex and loss.value_lipschitz and loss.gradient_lipschitz]
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LINEAR_TAILS if loss.elicits == "M-location"], ids=label)
 def test_robust_locations_lead_from_the_median_to_the_mean(loss: Any) -> None:
     target = np.array([0.0, 1.0, 5.0, 6.0, 30.0])
     (name,) = loss.scale_parameters
@@ -325,11 +348,16 @@ def test_a_majorizing_newton_step_never_increases_the_loss(loss: Any) -> None:
         with pytest.raises(ValueError, match="no majorizing curvature"):
             loss.gradient_and_hessian(pred, target, curvature="majorizing")
         return
-    gradient, curvature = loss.gradient_and_hessian(pred, target, reduction="none", curvature="majorizing")
-    assert (curvature > 0).all()
     before = loss.elementwise(pred, target)
-    after = loss.elementwise(pred - gradient / curvature, target)
+    after = loss.elementwise(pred - majorizing_step(loss, pred, target), target)
     assert (after <= before * (1 + 1e-12) + 1e-300).all()
+
+
+def majorizing_step(loss: Any, pred: np.ndarray, target: np.ndarray) -> np.ndarray:
+    gradient, curvature = loss.gradient_and_hessian(pred, target, reduction="none", curvature="majorizing")
+    # Where the pull of an outlier has faded, its curvature may be too small for a number.
+    assert ((curvature > 0) | ((curvature == 0) & (np.abs(gradient) < 1e-250))).all()
+    return gradient / np.where(curvature > 0, curvature, 1.0)
 
 
 EXTREME = [0.0, 1e-300, -1e-300, 1e-9, 1e-3, 0.3, 1.0, 20.0, 1e6, -1e30, 1e150, -1e300]
@@ -341,9 +369,8 @@ def test_a_majorizing_step_is_safe_for_extreme_residuals(loss: Any) -> None:
         return
     residual = np.array([*EXTREME, *(np.nextafter(size, 2 * size) for size in (0.3, 1.0, 20.0))])
     zero = np.zeros_like(residual)
-    gradient, curvature = loss.gradient_and_hessian(residual, zero, reduction="sum", curvature="majorizing")
-    assert (curvature > 0).all()
-    before, after = loss.elementwise(residual, zero), loss.elementwise(residual - gradient / curvature, zero)
+    step = majorizing_step(loss, residual, zero)
+    before, after = loss.elementwise(residual, zero), loss.elementwise(residual - step, zero)
     assert (after <= before * (1 + 1e-12)).all()
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import doctest
 import importlib
 import inspect
+import math
 import pickle
 import pkgutil
 import re
@@ -78,7 +79,7 @@ def test_importing_is_light() -> None:
 
 @every_variant
 def test_losses_behave_like_values(loss) -> None:
-    namespace = {name: getattr(lossfn, name) for name in lossfn.__all__ if name != "compare"}
+    namespace = {"inf": math.inf} | {name: getattr(lossfn, name) for name in lossfn.__all__ if name != "compare"}
     for twin in (
         pickle.loads(pickle.dumps(loss)),
         copy.copy(loss),

@@ -16,20 +16,28 @@ from conftest import CATALOGUE, assert_close, draw, label
 
 from lossfn import (
     AbsoluteError,
+    AbsolutePercentageError,
     AsymmetricFocal,
+    Barron,
     BinaryConfidencePenalty,
     BinaryCrossEntropy,
     BinaryFocal,
     Brier,
+    Cauchy,
+    EpsilonInsensitive,
     Expectile,
     ExponentialMargin,
+    Fair,
     GaussianNLL,
+    GemanMcClure,
     HalfSquaredError,
     Hinge,
     Huber,
+    LinEx,
     LogCosh,
     LogisticMargin,
     LogScore,
+    Minkowski,
     ModifiedHuber,
     Perceptron,
     Pinball,
@@ -41,10 +49,16 @@ from lossfn import (
     SmoothedHinge,
     SmoothL1,
     Spherical,
+    SquaredEpsilonInsensitive,
     SquaredError,
     SquaredErrorOnSigmoid,
     SquaredHinge,
+    SquaredLogError,
     SquaredMargin,
+    StudentT,
+    SymmetricAbsolutePercentageError,
+    TukeyBiweight,
+    Welsch,
     ZeroOne,
 )
 
@@ -97,6 +111,81 @@ ROWS = [
     Row(
         LogCosh(scale=2.0), [3.0], [0.0], 3.4217606840551869974,
         "formula: 4 log(cosh 1.5), 2 tanh 1.5, 1 / cosh(1.5)^2", [1.8102965072897328765], [0.1807066389236485306],
+    ),
+    Row(
+        Minkowski(p=3.0), [2.0, -1.0], [0.0, 0.0], 4.5,
+        "by hand: (8 + 1) / 2, 3 r² times the sign, 6 times the size", [12.0, -3.0], [12.0, 6.0],
+    ),
+    Row(
+        Minkowski(p=1.5), [2.0], [0.0], 2.8284271247461900976,
+        "formula: r^1.5 and its derivatives by mpmath.diff",
+        [2.1213203435596425732], [0.5303300858899106433],
+    ),
+    Row(
+        LinEx(a=0.5), [1.5], [0.0], 0.36700001661267466855,
+        "formula: e^(r/2) - r/2 - 1 and its derivatives by mpmath.diff",
+        [0.55850000830633733427], [0.52925000415316866714],
+    ),
+    Row(
+        EpsilonInsensitive(epsilon=0.5), [0.25, 0.5, -2.0, 3.0], [0.0, 0.0, 0.0, 0.0], 1.0,
+        "by hand: (0 + 0 + 1.5 + 2.5) / 4", [0.0, 0.0, -1.0, 1.0], [0.0, 0.0, 0.0, 0.0],
+    ),
+    Row(
+        SquaredEpsilonInsensitive(epsilon=0.5), [0.25, -2.0, 3.0], [0.0, 0.0, 0.0], 8.5 / 3,
+        "by hand: (0 + 2.25 + 6.25) / 3", [0.0, -3.0, 5.0], [0.0, 2.0, 2.0],
+    ),
+    Row(
+        SquaredLogError(), [2.5, 5.0, 4.0, 8.0], [3.0, 5.0, 2.5, 7.0], 0.039730122984593799098,
+        "formula: squares of log(3.5 / 4), log(5 / 3.5), log(9 / 8); scikit-learn's documentation prints 0.039...",
+    ),
+    Row(
+        SquaredLogError(), [1.5], [3.0], 0.22090341150416284504,
+        "formula: (log 2.5 - log 4)² and its derivatives by mpmath.diff",
+        [-0.37600290339658844292], [0.47040116135863537717],
+    ),
+    Row(
+        AbsolutePercentageError(), [2.5, 0.0, 2.0, 8.0], [3.0, -0.5, 2.0, 7.0], 0.32738095238095238095,
+        "example of sklearn.metrics.mean_absolute_percentage_error: 0.3273...",
+        [-1 / 3, 2.0, 0.0, 1 / 7], [0.0, 0.0, 0.0, 0.0],
+    ),
+    Row(
+        SymmetricAbsolutePercentageError(), [100.0, 150.0, 0.0, -1.0], [150.0, 100.0, 0.0, 3.0], 0.7,
+        "by hand: 50 / 125 either way, 0 where both are 0, 2 across signs; 4 y / (p + y)²",
+        [-600 / 62500, 400 / 62500, 0.0, 0.0], [1200 / 250**3, -800 / 250**3, 0.0, 0.0],
+    ),
+    Row(
+        Fair(scale=2.0), [2.0], [0.0], 1.2274112777602187623,
+        "formula: 4 (1 - log 2), r / (1 + r/c), 1 / (1 + r/c)²", [1.0], [0.25],
+    ),
+    Row(
+        Cauchy(scale=2.0), [2.0, 4.0], [0.0, 0.0], math.log(10.0),
+        "by hand: 2 log 2 and 2 log 5; r / (1 + (r/c)²)", [1.0, 0.8], [0.0, -0.12],
+    ),
+    Row(
+        GemanMcClure(scale=2.0), [2.0], [0.0], 1.0,
+        "by hand: r²/2 / (1 + 1), r / (1 + 1)², (1 - 3) / (1 + 1)³", [0.5], [-0.25],
+    ),
+    Row(
+        Welsch(scale=2.0), [1.0], [0.0], 0.44239843385719026351,
+        "formula: c²/2 (1 - exp(-(r/c)²)) and its derivatives by mpmath.diff",
+        [0.77880078307140486825], [0.38940039153570243412],
+    ),
+    Row(
+        TukeyBiweight(c=2.0), [1.0, 2.0, 3.0], [0.0, 0.0, 0.0], (37 / 96 + 2 / 3 + 2 / 3) / 3,
+        "by hand: c²/6 (1 - (3/4)³), then c²/6; r (1 - (r/c)²)²", [0.5625, 0.0, 0.0], [-0.1875, 0.0, 0.0],
+    ),
+    Row(
+        StudentT(df=3.0, scale=2.0), [2.0], [0.0], 2 * math.log(4 / 3),
+        "by hand: 2 log(1 + 1/3), (df + 1) r / (df scale² + r²)", [0.5], [0.125],
+    ),
+    Row(
+        Barron(alpha=-2.5, scale=2.0), [3.0], [0.0], 0.71567759566818620165,
+        "Barron (2019), equation 1, and its derivatives by mpmath.diff",
+        [0.30120066786994827732], [-0.05020011131165804622],
+    ),
+    Row(
+        Barron(alpha=-math.inf, scale=2.0), [2.0], [0.0], 0.3934693402873665764,
+        "Barron (2019), equation 5: 1 - exp(-1/2)", [0.30326532985631671180], [0.0],
     ),
     Row(
         Pinball(tau=0.1), [8.0, 12.0], [10.0, 10.0], 1.0,
@@ -373,6 +462,8 @@ METRICS = {
     "log_loss": (LogScore(), {}),
     "brier_score_loss": (Brier(), {}),
     "hinge_loss": (Hinge(), {}),
+    "mean_squared_log_error": (SquaredLogError(), {}),
+    "mean_absolute_percentage_error": (AbsolutePercentageError(), {}),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def catalogue() -> Iterator[Entry]:
     --------
     >>> import lossfn
     >>> [entry.name for entry in lossfn.catalogue()][:4]
-    ['squared_error', 'half_squared_error', 'absolute_error', 'huber']
+    ['squared_error', 'half_squared_error', 'absolute_error', 'minkowski']
     """
     from lossfn.losses import LOSSES
 
@@ -103,6 +104,11 @@ def _build(node: ast.expr, text: str) -> PointwiseLoss:
 
 
 def _literal(node: ast.expr, text: str) -> Any:
+    match node:
+        case ast.Name("inf"):
+            return math.inf
+        case ast.UnaryOp(ast.USub(), ast.Name("inf")):
+            return -math.inf
     try:
         return ast.literal_eval(node)
     except ValueError:

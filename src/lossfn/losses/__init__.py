@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lossfn.losses.barron import Barron
 from lossfn.losses.binary import BinaryConfidencePenalty, BinaryCrossEntropy, SquaredErrorOnSigmoid
 from lossfn.losses.bounded_margin import Ramp, SavageMargin, SigmoidMargin, ZeroOne
 from lossfn.losses.counts import Poisson
@@ -11,18 +12,41 @@ from lossfn.losses.likelihood import GaussianNLL
 from lossfn.losses.margin import ExponentialMargin, LogisticMargin, SquaredMargin
 from lossfn.losses.probability import Brier, LogScore, Spherical
 from lossfn.losses.quantile import Expectile, Pinball
-from lossfn.losses.regression import AbsoluteError, HalfSquaredError, SquaredError
-from lossfn.losses.robust import Huber, LogCosh, PseudoHuber, SmoothL1
+from lossfn.losses.redescending import Cauchy, GemanMcClure, StudentT, TukeyBiweight, Welsch
+from lossfn.losses.regression import (
+    AbsoluteError,
+    HalfSquaredError,
+    LinEx,
+    Minkowski,
+    SquaredError,
+)
+from lossfn.losses.relative import AbsolutePercentageError, SquaredLogError, SymmetricAbsolutePercentageError
+from lossfn.losses.robust import Fair, Huber, LogCosh, PseudoHuber, SmoothL1
+from lossfn.losses.tube import EpsilonInsensitive, SquaredEpsilonInsensitive
 
 #: Every loss of the library, in the order in which documents list them.
 LOSSES = (
     SquaredError,
     HalfSquaredError,
     AbsoluteError,
+    Minkowski,
+    LinEx,
+    EpsilonInsensitive,
+    SquaredEpsilonInsensitive,
+    SquaredLogError,
+    AbsolutePercentageError,
+    SymmetricAbsolutePercentageError,
     Huber,
     SmoothL1,
     PseudoHuber,
     LogCosh,
+    Fair,
+    Cauchy,
+    GemanMcClure,
+    Welsch,
+    TukeyBiweight,
+    StudentT,
+    Barron,
     Pinball,
     Expectile,
     BinaryCrossEntropy,
@@ -52,20 +76,28 @@ LOSSES = (
 __all__ = [
     "LOSSES",
     "AbsoluteError",
+    "AbsolutePercentageError",
     "AsymmetricFocal",
+    "Barron",
     "BinaryConfidencePenalty",
     "BinaryCrossEntropy",
     "BinaryFocal",
     "Brier",
+    "Cauchy",
+    "EpsilonInsensitive",
     "Expectile",
     "ExponentialMargin",
+    "Fair",
     "GaussianNLL",
+    "GemanMcClure",
     "HalfSquaredError",
     "Hinge",
     "Huber",
+    "LinEx",
     "LogCosh",
     "LogScore",
     "LogisticMargin",
+    "Minkowski",
     "ModifiedHuber",
     "Perceptron",
     "Pinball",
@@ -77,9 +109,15 @@ __all__ = [
     "SmoothL1",
     "SmoothedHinge",
     "Spherical",
+    "SquaredEpsilonInsensitive",
     "SquaredError",
     "SquaredErrorOnSigmoid",
     "SquaredHinge",
+    "SquaredLogError",
     "SquaredMargin",
+    "StudentT",
+    "SymmetricAbsolutePercentageError",
+    "TukeyBiweight",
+    "Welsch",
     "ZeroOne",
 ]
