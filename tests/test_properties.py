@@ -213,7 +213,7 @@ def test_elicited_functional(loss: Any) -> None:
                 assert below.sum() <= 0 <= above.sum()
             else:
                 assert abs(influence.sum()) <= 1e-9 * np.abs(influence).sum()
-        case "geometric mean of 1 + target, minus 1":
+        case "shifted geometric mean":
             assert math.isclose(math.log1p(best), share @ np.log1p(target), rel_tol=1e-12)
         case "exponential mean":
             assert math.isclose(math.exp(-loss.a * best), share @ np.exp(-loss.a * target), rel_tol=1e-12)

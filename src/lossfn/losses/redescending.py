@@ -40,7 +40,7 @@ class Cauchy(PointwiseLoss):
     >>> from lossfn import Cauchy
     >>> value, gradient = Cauchy(scale=2.0).value_and_gradient([2.0, -20.0], [0.0, 0.0], reduction="sum")
     >>> print(value.round(6), gradient.round(6))
-    10.616535 [ 1.       -0.19802 ]
+    10.616535 [ 1.      -0.19802]
     """
 
     scale: float = positive(default=1.0, symbol="s", doc="residual size of the largest pull", in_target_units=True)
@@ -73,7 +73,8 @@ class Cauchy(PointwiseLoss):
 class GemanMcClure(PointwiseLoss):
     """r²/2 / (1 + (r/scale)²), which tends to scale²/2; elicits an M-location.
 
-    The pull fades as 1/r³. Not convex: there can be several local minima, so start from a robust fit.
+    Proposed by Geman and McClure (1987). The pull fades as 1/r³. Not convex: there can be several local minima, so
+    start from a robust fit.
 
     Parameters
     ----------
@@ -83,9 +84,7 @@ class GemanMcClure(PointwiseLoss):
 
     References
     ----------
-    .. [1] Geman and McClure (1987), "Statistical methods for tomographic image reconstruction", Bulletin of the
-       International Statistical Institute 52.
-    .. [2] Barron (2019), "A general and adaptive robust loss function", doi:10.1109/CVPR.2019.00446.
+    .. [1] Barron (2019), "A general and adaptive robust loss function", doi:10.1109/CVPR.2019.00446.
 
     See Also
     --------
@@ -95,7 +94,7 @@ class GemanMcClure(PointwiseLoss):
     --------
     >>> from lossfn import GemanMcClure
     >>> print(GemanMcClure(scale=2.0).elementwise([2.0, 200.0], [0.0, 0.0]).round(6))
-    [1.      1.9998]
+    [1.     1.9998]
     """
 
     scale: float = positive(
@@ -207,7 +206,7 @@ class TukeyBiweight(PointwiseLoss):
     >>> from lossfn import TukeyBiweight
     >>> value, gradient = TukeyBiweight(c=3.0).value_and_gradient([1.0, -3.5], [0.0, 0.0], reduction="none")
     >>> print(value.round(6), gradient.round(6))
-    [0.446502 1.5     ] [ 0.790123 -0.      ]
+    [0.446502 1.5     ] [0.790123 0.      ]
     """
 
     c: float = positive(

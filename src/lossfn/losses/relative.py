@@ -60,7 +60,7 @@ class SquaredLogError(PointwiseLoss):
 
     target = ABOVE_MINUS_ONE
     prediction = PREDICTION_ABOVE_MINUS_ONE
-    elicits = "geometric mean of 1 + target, minus 1"
+    elicits = "shifted geometric mean"
     lower_bound = 0.0
     equivalents = (
         Equivalent("scikit-learn", "sklearn.metrics.mean_squared_log_error(target, pred)"),

@@ -234,8 +234,8 @@ class LogCosh(PointwiseLoss):
 class Fair(PointwiseLoss):
     """scale² (|r|/scale − log(1 + |r|/scale)): half the square near zero, scale·|r| in the tails.
 
-    It elicits an M-location between mean and median. Its slope approaches ±scale slowly, so that it has a curvature
-    everywhere: more than the other losses of this kind it trusts even large residuals a little.
+    Proposed by Fair (1974). It elicits an M-location between mean and median. Its slope approaches ±scale slowly, so
+    that it has a curvature everywhere: more than the other losses of this kind it trusts large residuals a little.
 
     Parameters
     ----------
@@ -245,8 +245,7 @@ class Fair(PointwiseLoss):
 
     References
     ----------
-    .. [1] Fair (1974), "On the robust estimation of econometric models", Annals of Economic and Social Measurement 3.
-    .. [2] Holland and Welsch (1977), "Robust regression using iteratively reweighted least-squares",
+    .. [1] Holland and Welsch (1977), "Robust regression using iteratively reweighted least-squares",
        doi:10.1080/03610927708827533.
 
     See Also
