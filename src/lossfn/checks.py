@@ -91,10 +91,11 @@ def raise_descending(owner: str, names: tuple[str, str], values: tuple[Any, Any]
 def _raise_outside(owner: str, name: str, values: Any, inside: Any, expected: str, cure: str) -> NoReturn:
     outside = np.flatnonzero(~np.asarray(inside))
     index = np.unravel_index(outside[0], values.shape)
-    place = ", ".join(str(int(position)) for position in index)
+    # A single number has no index.
+    place = f"[{', '.join(str(int(position)) for position in index)}]" if index else ""
     others = f" ({outside.size} values are outside)" if outside.size > 1 else ""
     advice = f"; {cure}" if cure else ""
-    raise ValueError(f"{owner}: {name}[{place}] = {values[index]!s} is not {expected}{others}{advice}")
+    raise ValueError(f"{owner}: {name}{place} = {values[index]!s} is not {expected}{others}{advice}")
 
 
 def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Any) -> None:
