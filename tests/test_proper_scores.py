@@ -261,5 +261,7 @@ def test_what_cannot_be_judged_is_refused():
         is_proper(log3, classes=1)
     with raises(ValueError, "two classes; got classes=3"):
         is_proper(Brier(), classes=3)
+    with raises(TypeError, "a loss such as Brier()", "got <class 'lossfn.losses.probability.Brier'>"):
+        is_proper(Brier)
     with raises(TypeError, "link= is for losses"):
         is_proper(log3, link=np.log)

@@ -210,6 +210,11 @@ def test_variogram_score(peer, p):
     np.testing.assert_allclose(scoring.variogram_score(VECTORS + 5, POINTS, p=p, reduction="none"), ours, rtol=1e-11)
 
 
+def test_dawid_sebastiani_of_what_is_not_known_is_nan():
+    assert math.isnan(scoring.dawid_sebastiani([0.0, 0.0], [[1.0, math.nan], [0.0, 1.0]], [0.0, 1.0]))
+    assert math.isnan(scoring.dawid_sebastiani([math.nan], [[1.0]], [0.0]))
+
+
 def test_dawid_sebastiani(peer):
     mean = VECTORS.mean(axis=1)
     covariance = np.stack([np.cov(sample, rowvar=False) for sample in VECTORS])
@@ -290,6 +295,16 @@ def test_weights_and_masks_follow_the_rule_of_losses(function, forecast, target)
     assert function(forecast, target, weight=np.zeros(rows)) == 0
 
 
+def test_a_row_weight_applies_to_each_case_of_its_row():
+    scores = scoring.crps_ensemble(ENSEMBLE, TARGET, reduction="none")
+    weight, mask = np.arange(7) % 3.0, np.arange(7) != 2
+    weighted = scoring.crps_ensemble(ENSEMBLE, TARGET, weight=weight, mask=mask)
+    rows = (weight * mask)[:, None] * np.ones(4)
+    assert math.isclose(weighted, np.average(scores, weights=rows), rel_tol=1e-13)
+    by_rows = scoring.crps_ensemble(ENSEMBLE, TARGET, mask=mask, reduction="mean_over_batch")
+    assert math.isclose(by_rows, scores[mask].sum() / 6, rel_tol=1e-13)
+
+
 @every_function
 def test_dtypes_and_layouts(function, forecast, target):
     expected = function(forecast, target, reduction="none")
@@ -338,6 +353,14 @@ def test_lists_are_converted():
 def test_other_refusals_say_what_came_and_what_helps():
     with raises(ValueError, "estimator must be one of fair, empirical; got 'nrg'"):
         scoring.crps_ensemble([1.0, 2.0], 0.0, estimator="nrg")
+    with raises(ValueError, "needs at least 2 members; got 0"):
+        scoring.crps_ensemble(1.0, 0.0)
+    with raises(ValueError, "at least one component is needed"):
+        scoring.energy_score(np.zeros((3, 4, 0)), np.zeros((3, 0)))
+    with raises(ValueError, "covariance[0, 1] = 5.0 is not its mirror image", "a covariance is symmetric"):
+        scoring.dawid_sebastiani([0.0, 0.0], [[1.0, 5.0], [0.0, 1.0]], [0.0, 1.0])
+    with raises(ValueError, "smallest eigenvalue of covariance = 0.0 is not"):
+        scoring.dawid_sebastiani([0.0], [[0.0]], [0.0])
     with raises(ValueError, "needs at least 2 members; got 1", "estimator='empirical'"):
         scoring.crps_ensemble([1.0], 0.0)
     with raises(ValueError, "levels must be", "strictly between 0 and 1", "[0.5, 1.0]"):

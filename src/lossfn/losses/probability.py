@@ -27,9 +27,8 @@ class ProbabilityScore(PointwiseLoss):
 class LogScore(ProbabilityScore):
     """Minus the logarithm of the probability that was given to what happened; strictly proper, lower is better.
 
-    The likelihood of a label, in nats, and the only strictly proper score that looks at nothing but the probability of
-    the outcome. A certain and wrong forecast costs +∞. For fitting a model, ``BinaryCrossEntropy`` on logits is the
-    same score without the rounding of probabilities near 1.
+    The likelihood of a label, in nats. A certain and wrong forecast costs +∞, so that one may decide a comparison. For
+    fitting a model, ``BinaryCrossEntropy`` on logits is the same score without the rounding of probabilities near 1.
 
     Predictions are probabilities; targets are labels 0 and 1, or probabilities, for which it is the expected score.
 

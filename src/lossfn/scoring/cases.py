@@ -43,7 +43,7 @@ class Cases:
     @property
     def keep(self) -> Array:
         """Whether each case counts; what has no weight is neither checked nor used."""
-        return np.ones(self.batch.shape, bool) if self.factor is None else self.factor != 0
+        return np.broadcast_to(True if self.factor is None else self.factor != 0, self.batch.shape)
 
     def check(self, name: str, values: Array, inside: Array, domain: fields.Domain) -> None:
         """Refuse the first value of a case that counts and lies outside its domain; cases come first."""
@@ -118,6 +118,8 @@ def prepare_vectors(owner: str, ensemble: Any, target: Any, options: Reduction) 
     )
     cases.check("target", truth, np.isfinite(truth), fields.REAL)
     size = truth.shape[-1]
+    if not size:
+        raise ValueError(f"{owner}: at least one component is needed; got target {truth.shape}")
     return cases, members.reshape(-1, members.shape[-2], size).astype(float), truth.reshape(-1, size).astype(float)
 
 

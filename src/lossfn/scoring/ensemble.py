@@ -113,11 +113,10 @@ def _count_members(owner: str, shape: tuple[int, ...], estimator: str) -> int:
     if estimator not in ESTIMATORS:
         raise ValueError(f"{owner}: estimator must be one of {', '.join(ESTIMATORS)}; got {estimator!r}")
     count = shape[0] if shape else 0
-    if count < 1 or (estimator == "fair" and count < 2):
+    least = 2 if estimator == "fair" else 1
+    if count < least:
         cure = "; estimator='empirical' takes one" if count else ""
-        raise ValueError(
-            f"{owner}: estimator={estimator!r} needs at least {2 if count else 1} members; got {count}{cure}"
-        )
+        raise ValueError(f"{owner}: estimator={estimator!r} needs at least {least} members; got {count}{cure}")
     return count
 
 

@@ -9,6 +9,10 @@ import numpy as np
 from lossfn import fields
 from lossfn.scoring.cases import Array, Cases, Reduction, as_arrays, check_shape, prepare, prepare_vectors
 
+#: What rounding may do to a matrix that was meant to be symmetric, relative to its largest entry.
+ASYMMETRY = 1e-5
+SYMMETRIC = fields.Domain("its mirror image", cure="a covariance is symmetric: use (covariance + its transpose) / 2")
+
 
 def dawid_sebastiani(mean: Any, covariance: Any, target: Any, **options: Unpack[Reduction]) -> Any:
     """Return log det Σ + (y − μ)ᵀ Σ⁻¹ (y − μ): the score of a mean vector and a covariance matrix.
@@ -52,7 +56,13 @@ def dawid_sebastiani(mean: Any, covariance: Any, target: Any, **options: Unpack[
     expected = (*truth.shape, *truth.shape[-1:])
     check_shape(owner, "covariance", matrix.shape, expected, "a matrix for each target")
     cases.check("target", truth, np.isfinite(truth), fields.REAL)
-    return _score(cases, centre.astype(float), matrix.astype(float), truth.astype(float))
+    matrix = matrix.astype(float)
+    with np.errstate(invalid="ignore"):
+        asymmetry = np.abs(matrix - matrix.swapaxes(-1, -2))
+        largest = np.abs(matrix).max(axis=(-1, -2), keepdims=True, initial=0.0)
+    # NaN is no asymmetry: it goes through.
+    cases.check("covariance", matrix, ~(asymmetry > ASYMMETRY * largest), SYMMETRIC)
+    return _score(cases, centre.astype(float), matrix, truth.astype(float))
 
 
 def dawid_sebastiani_ensemble(ensemble: Any, target: Any, **options: Unpack[Reduction]) -> Any:

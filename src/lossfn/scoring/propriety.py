@@ -147,6 +147,8 @@ def _table_of(score: Any, classes: int, link: Callable[[Array], Array] | None) -
         if classes != 2:
             raise ValueError(f"is_proper: {score!r} has two classes; got classes={classes}")
         return _table_of_loss(score, link), 2
+    if isinstance(score, type) or not callable(score):
+        raise TypeError(f"is_proper: a loss such as Brier() or score(probabilities, label) is needed; got {score!r}")
     if link is not None:
         raise TypeError("is_proper: link= is for losses; a callable is given probabilities")
     if classes < 2:
