@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import mpmath
@@ -53,10 +54,10 @@ class Score:
     left_out: Counter[str] = field(default_factory=Counter)
     negative_place: str = ""
 
-    def add(self, entry: Entry, got: float, reason: str, info: Any, place: str) -> None:
+    def add(self, entry: Entry, got: float, reason: str, info: Any, place: Callable[[], str]) -> None:
         """Count one computed number; ``reason`` is why the rule is relaxed at its point, if it is."""
         if got < 0:
-            self.negative_place = place
+            self.negative_place = place()
         if entry.crosses_kink:
             reason = rule.CROSSING
         if rule.is_left_out(reason, got):
@@ -67,13 +68,13 @@ class Score:
             self.overflows += 1
             if units > rule.FEW.units:
                 self.wrong_overflows += 1
-                self.overflow_place = place
+                self.overflow_place = place()
         elif 0 < exact < mpmath.mpf(float(info.smallest_normal)):
             self.subnormals += 1
             if units > self.subnormal_units:
-                self.subnormal_units, self.subnormal_place = units, place
+                self.subnormal_units, self.subnormal_place = units, place()
         elif units > self.units:
-            self.units, self.place = units, place
+            self.units, self.place = units, place()
 
 
 def compute(loss: PointwiseLoss, points: Points, path: str) -> dict[str, Array]:
@@ -99,7 +100,7 @@ def score(loss: PointwiseLoss, points: Points, entries: list[list[Entry]], compu
     result = Score()
     with mpmath.workdps(DIGITS):
         for row, got, entry in _pairs(entries, computed):
-            result.add(entry, got, reasons[row], info, describe(points, row, got, entry))
+            result.add(entry, got, reasons[row], info, partial(describe, points, row, got, entry))
     return result
 
 

@@ -64,15 +64,16 @@ def test_the_gradient_of_unreduced_values_is_that_of_their_sum(loss):
 
 @every_path
 @a_few_losses
-@pytest.mark.parametrize("shape", [(), (1,), (5,), (2, 3), (2, 1, 3)], ids=str)
-def test_shapes(loss, path, shape):
-    pred, target = draw(loss, *shape)
-    heads = pred.shape[len(shape) :]
-    result = through(path, loss, pred, target)
-    assert np.shape(result.value) == ()
-    assert np.shape(result.gradient) == shape + heads
-    assert np.shape(result.hessian) == shape + heads + heads
-    assert loss.elementwise(pred, target).shape == shape
+def test_shapes(loss, path):
+    # JAX compiles for every shape anew.
+    for shape in [(), (2, 1, 3)] if path == "jax" else [(), (1,), (5,), (2, 3), (2, 1, 3)]:
+        pred, target = draw(loss, *shape)
+        heads = pred.shape[len(shape) :]
+        result = through(path, loss, pred, target)
+        assert np.shape(result.value) == ()
+        assert np.shape(result.gradient) == shape + heads
+        assert np.shape(result.hessian) == shape + heads + heads
+        assert loss.elementwise(pred, target).shape == shape
 
 
 def test_a_single_element_is_its_own_mean():

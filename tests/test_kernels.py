@@ -41,9 +41,11 @@ WRAPPED = list({dispatched(loss): loss for loss in reversed(DEFINITIONS)}.values
 
 @pytest.mark.parametrize("loss", WRAPPED, ids=label)
 def test_weighted_and_masked_kernels_agree_with_the_expression(loss):
-    pred, target = draw(loss, 150, 4)
+    # More than one block.
+    rows = BLOCK // 4 + 100
+    pred, target = draw(loss, rows, 4)
     rng = np.random.default_rng(1)
-    weight, mask = rng.uniform(0, 3, 150), rng.random((150, 4)) < 0.7
+    weight, mask = rng.uniform(0, 3, rows), rng.random((rows, 4)) < 0.7
     expected = through("arrays", loss, pred, target, weight, mask)
     assert_close(through("kernel", loss, pred, target, weight, mask), expected, rtol=1e-11)
     pred, target, options = special(loss)
