@@ -26,6 +26,7 @@ CHAINS = {
     ),
     "BinaryFocal": Claim(10, "a power of a sigmoid times a softplus; the Hessian sums three products of such chains"),
     "AsymmetricFocal": Claim(10, "as BinaryFocal, with the power of a difference"),
+    "BiTempered": Claim(10, "powers of probabilities that solve an equation; the Hessian sums three of their products"),
     "SquaredErrorOnSigmoid": Claim(
         10, "the Hessian is the difference of two products of sigmoids and their derivatives"
     ),

@@ -15,6 +15,7 @@ from lossfn import (
     BinaryConfidencePenalty,
     BinaryCrossEntropy,
     BinaryFocal,
+    BiTempered,
     ExponentialMargin,
     Hinge,
     LogisticMargin,
@@ -55,6 +56,7 @@ def test_losses_that_are_equal_to_the_last_bit() -> None:
     for one, other, labels, others in (
         (LogisticMargin(), BinaryCrossEntropy(), SIGNED, LABELS),
         (BinaryConfidencePenalty(lam=0.0), BinaryCrossEntropy(), LABELS, LABELS),
+        (BiTempered(t1=1.0, t2=1.0), BinaryCrossEntropy(), LABELS, LABELS),
     ):
         for mine, theirs in zip(everything(one, SCORES, labels), everything(other, SCORES, others), strict=True):
             np.testing.assert_array_equal(mine, theirs)
@@ -76,6 +78,29 @@ def test_losses_that_are_equal_on_paper() -> None:
     difference = Hinge().elementwise(SCORES, SIGNED) - np.maximum(-SCORES * SIGNED, 0)
     assert_close(Ramp().elementwise(SCORES, SIGNED), difference, atol=1e-13)
     assert_close(Perceptron().elementwise(SCORES, SIGNED), np.maximum(-SCORES * SIGNED, 0))
+
+
+def test_the_special_cases_of_the_bi_tempered_loss() -> None:
+    # Amid et al. (2019), section 3: temperatures 0 and 1 give the squared error of the probabilities.
+    brier = everything(SquaredErrorOnSigmoid(), SCORES, LABELS)
+    for mine, theirs in zip(everything(BiTempered(t1=0.0, t2=1.0), SCORES, LABELS), brier, strict=True):
+        assert_close(mine, theirs, rtol=1e-11, atol=1e-15)
+    near = everything(BiTempered(t1=1 - 1e-9, t2=1 + 1e-9), SCORES, LABELS)
+    for mine, theirs in zip(near, everything(BinaryCrossEntropy(), SCORES, LABELS), strict=True):
+        assert_close(mine, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_the_bi_tempered_loss_is_bounded_and_its_probabilities_are_those_of_the_tempered_softmax() -> None:
+    loss = BiTempered(t1=0.8, t2=1.2)
+    assert loss.elementwise([-1e300, -np.inf, np.inf], [1, 1, 1]) == pytest.approx([5, 5, 0])
+    scores = np.array([-np.inf, -1e6, -2.0, 0.0, 0.3, 50.0, np.inf])
+    probability = loss.inverse_link(scores)
+    assert probability[0] == 0
+    assert probability[-1] == 1
+    # By definition, the tempered logarithms of both classes differ by the score.
+    logarithm = [(p[1:-1] ** -0.2 - 1) / -0.2 for p in (probability, loss.inverse_link(-scores))]
+    np.testing.assert_allclose(logarithm[0] - logarithm[1], scores[1:-1], rtol=1e-12, atol=1e-14)
+    assert loss.optimal_constant([1, 1]) == np.inf
 
 
 def test_the_smoothed_hinge_becomes_the_hinge() -> None:
@@ -184,7 +209,7 @@ def test_the_margin_of_the_asymmetric_loss_hides_the_ends_of_the_probabilities()
     assert SHIFTED.inverse_link(np.array([1e5], np.float32)).dtype == np.float32
 
 
-@pytest.mark.parametrize("loss", [*FOCAL, BinaryConfidencePenalty(lam=2.0), SquaredErrorOnSigmoid()], ids=label)
+@pytest.mark.parametrize("loss", [*FOCAL, BinaryConfidencePenalty(lam=2.0), BiTempered(t1=0.2, t2=3.0)], ids=label)
 def test_the_best_logit_is_the_best_of_all(loss: Any) -> None:
     grid = np.linspace(-60, 60, 24_001)
     costs = loss.elementwise(grid, np.zeros_like(grid)), loss.elementwise(grid, np.ones_like(grid))

@@ -38,6 +38,7 @@ TOLERANCES = {
     "log1pmx": Tolerance(kernel=2.5, reason="s and z = s² carry three roundings into the product with the series"),
     "mulexp": Tolerance(array=5.5, reason="the error of exp(b/2), up to 2 in NumPy's float32, counts twice"),
     "sqrt1psqm1": Tolerance(kernel=2.5, reason="square, root, sum and quotient each round once"),
+    "tempered_tail": Tolerance(kernel=8.0, array=10.0, reason="its condition reaches 1/(t - 1), at most 4 here"),
     "xlog1py": Tolerance(kernel=2.5, reason="the product rounds once more than log1p, near an exponent's boundary"),
 }
 
@@ -68,6 +69,15 @@ def inputs(name: str, dtype: str, density: int = 1) -> tuple[np.ndarray, ...]:
         positive = np.concatenate([wide, ordinary, 1 + tiny, 1 - tiny, kinks, np.nextafter(kinks, 0)])
         with np.errstate(over="ignore"):
             return (np.concatenate([special, positive, -positive]).astype(real),)
+    if name == "tempered_tail":
+        # Temperatures that are used: nearer to 1 the condition is that of an exponential.
+        wide = np.exp2(random.uniform(low, high, 100 * density))
+        ordinary = np.concatenate([wide, random.uniform(0, 3, 100), random.uniform(0, 100, 100)])
+        temperature = random.uniform(1.25, 5.0, ordinary.size)
+        outside = np.array([-1.0, 1.0, 1.0, np.nan, 1.0])
+        first = np.concatenate([[0.0, np.inf, info.max], ordinary, outside])
+        second = np.concatenate([[2.0, 1.5, 3.0], temperature, [2.0, 1.0, 0.5, 2.0, np.nan]])
+        return first.astype(real), second.astype(real)
     grid = np.concatenate([special, [0.5, -0.5, 3.0, -20.0, 1e-3, 700.0]])
     first, second = (side.ravel() for side in np.meshgrid(grid, grid))
     size = np.exp2(random.uniform(low, high, 100 * density))
@@ -273,7 +283,7 @@ def test_logic_and_selection(dtype: str) -> None:
 @pytest.mark.parametrize("name", NUMERIC)
 def test_array_form_takes_python_numbers_and_any_shape(name: str) -> None:
     form = PRIMITIVES[name].array
-    value = -0.375 if name == "log1mexp" else 0.375
+    value = {"log1mexp": -0.375, "tempered_tail": 1.375}.get(name, 0.375)
     for shape in [(), (3,), (3, 2)]:
         arguments = [np.full(shape, value, np.float32) for _ in range(count_arguments(name))]
         results = form(np, *arguments)

@@ -22,6 +22,7 @@ from lossfn import (
     BinaryConfidencePenalty,
     BinaryCrossEntropy,
     BinaryFocal,
+    BiTempered,
     Brier,
     Cauchy,
     EpsilonInsensitive,
@@ -262,6 +263,11 @@ ROWS = [
         AsymmetricFocal(gamma_pos=1.0, gamma_neg=4.0, margin=0.05), [0.7], [1], 0.13378206111139847229,
         "formula: -(1 - p) log p and its derivatives by mpmath.diff",
         [-0.19949089190881564041], [0.25077025432107673606],
+    ),
+    Row(
+        BiTempered(t1=0.5, t2=2.0), [1.5], [1], 0.19152760059900967453,
+        "formula: Amid et al. (2019), equation 4, the probability by solving log_t2 p - log_t2 (1 - p) = z",
+        [-0.087608760858087891633], [0.051646186220788763163],
     ),
     Row(
         SquaredErrorOnSigmoid(), [-0.5], [1], 0.38745561900026007557,

@@ -302,6 +302,11 @@ def half_open_fraction(*, default: float | None, symbol: str, doc: str, **option
     return _declare(default, HALF_OPEN_FRACTION, symbol, doc, **options)
 
 
+def closed_fraction(*, default: float, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter in [0, 1]."""
+    return _declare(default, Domain("a number in [0, 1]", 0.0, 1.0), symbol, doc, **options)
+
+
 def open_fractions(*, default: tuple[float, ...], symbol: str, doc: str) -> Any:
     """Declare an ascending tuple of numbers strictly between 0 and 1."""
     return _declare(default, OPEN_FRACTION, symbol, doc, several=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         fields.at_least,
         fields.at_most,
         fields.open_fraction,
+        fields.closed_fraction,
         fields.half_open_fraction,
         fields.open_fractions,
         fields.choice,

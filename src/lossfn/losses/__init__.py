@@ -22,6 +22,7 @@ from lossfn.losses.regression import (
 )
 from lossfn.losses.relative import AbsolutePercentageError, SquaredLogError, SymmetricAbsolutePercentageError
 from lossfn.losses.robust import Fair, Huber, LogCosh, PseudoHuber, SmoothL1
+from lossfn.losses.tempered import BiTempered
 from lossfn.losses.tube import EpsilonInsensitive, SquaredEpsilonInsensitive
 
 #: Every loss of the library, in the order in which documents list them.
@@ -54,6 +55,7 @@ LOSSES = (
     BinaryConfidencePenalty,
     BinaryFocal,
     AsymmetricFocal,
+    BiTempered,
     LogScore,
     Brier,
     Spherical,
@@ -79,6 +81,7 @@ __all__ = [
     "AbsolutePercentageError",
     "AsymmetricFocal",
     "Barron",
+    "BiTempered",
     "BinaryConfidencePenalty",
     "BinaryCrossEntropy",
     "BinaryFocal",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lossfn.engine.primitives import exponential, guarded, hyperbolic, logarithmic, logistic, piecewise
+from lossfn.engine.primitives import exponential, guarded, hyperbolic, logarithmic, logistic, piecewise, tempered
 from lossfn.engine.primitives.forms import accept_numbers, precise
 from lossfn.engine.primitives.primitive import Primitive
 
@@ -20,6 +20,7 @@ FAMILIES = (
     hyperbolic.FAMILY,
     guarded.FAMILY,
     piecewise.FAMILY,
+    tempered.FAMILY,
 )
 
 # Functions of truth values, and selection, which must not see NaN in the branch that is not chosen.

@@ -26,6 +26,19 @@ def horner(x: Any, table: Polynomial) -> Any:
     return total
 
 
+def error_of_product(xp: Any, a: Any, b: Any) -> Any:
+    """Return a·b minus its rounding, exactly, without a fused multiply-add (Dekker and Veltkamp)."""
+    product = a * b
+    splitter = 2.0 ** ((xp.finfo(product.dtype).bits == 64) * 15 + 12) + 1.0
+
+    def split(x: Any) -> tuple[Any, Any]:
+        high = x * splitter - (x * splitter - x)
+        return high, x - high
+
+    (a_high, a_low), (b_high, b_low) = split(a), split(b)
+    return ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
 def none_is_nan(a: Any, b: Any) -> Any:
     """Return where neither argument is NaN."""
     return (a == a) & (b == b)

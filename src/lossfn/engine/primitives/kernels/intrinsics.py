@@ -9,7 +9,16 @@ from typing import Any
 from numba.core import types
 from numba.extending import intrinsic
 
-from lossfn.engine.primitives.kernels import exponential, guarded, hyperbolic, logarithmic, logistic, piecewise, power
+from lossfn.engine.primitives.kernels import (
+    exponential,
+    guarded,
+    hyperbolic,
+    logarithmic,
+    logistic,
+    piecewise,
+    power,
+    tempered,
+)
 from lossfn.engine.primitives.kernels.scalar import FLOAT32, Format, Kernel, Mask, Scalar
 
 # The kernel of each primitive, under the primitive's name.
@@ -21,6 +30,7 @@ KERNELS: dict[str, Kernel] = {
     **guarded.KERNELS,
     **power.KERNELS,
     **piecewise.KERNELS,
+    **tempered.KERNELS,
 }
 
 
