@@ -11,7 +11,7 @@ from conftest import CATALOGUE, DEFAULTS, VARIANTS, label
 
 import lossfn
 from lossfn.cli import main
-from lossfn.reference import figure
+from lossfn.reference import curves, figure
 from lossfn.reference.docstring import read_docstring
 from lossfn.reference.formula import plain_formula
 from lossfn.reference.sheet import Sheet
@@ -112,8 +112,8 @@ def test_sections_of_a_docstring() -> None:
 
 @pytest.mark.parametrize("loss", DEFAULTS, ids=label)
 def test_every_loss_has_a_picture(loss) -> None:
-    for curve in figure.curves_of(loss):
-        for kind in figure.KINDS:
+    for curve in curves.curves_of(loss):
+        for kind in curves.KINDS:
             assert curve.values[kind].shape == curve.argument.shape
             assert np.isfinite(curve.values[kind]).mean() > 0.5
 
@@ -123,11 +123,11 @@ def test_equal_losses_give_equal_pictures() -> None:
 
 
 def test_pictures_show_kinks_and_jumps() -> None:
-    (curve,) = figure.curves_of(lossfn.AbsoluteError())
-    assert figure.jumps(curve.values["gradient"]).sum() == 1
-    assert figure.jumps(curve.values["value"]).sum() == 0
-    (smooth,) = figure.curves_of(lossfn.PseudoHuber(delta=0.3))
-    assert not any(figure.jumps(smooth.values[kind]).any() for kind in figure.KINDS)
+    (curve,) = curves.curves_of(lossfn.AbsoluteError())
+    assert curves.jumps(curve.values["gradient"]).sum() == 1
+    assert curves.jumps(curve.values["value"]).sum() == 0
+    (smooth,) = curves.curves_of(lossfn.PseudoHuber(delta=0.3))
+    assert not any(curves.jumps(smooth.values[kind]).any() for kind in curves.KINDS)
     axes = figure.panels([lossfn.AbsoluteError()]).axes
     broken = axes[1].lines[0].get_ydata()
     assert np.isnan(broken).sum() == 1
@@ -143,7 +143,7 @@ def test_a_loss_draws_itself_into_given_axes() -> None:
     assert display.ax_ is ax
     assert display.figure_ is ax.figure
     assert [line.get_label() for line in display.lines_] == [
-        f"{kind}, target {target}" for kind in figure.KINDS for target in (1, 0)
+        f"{kind}, target {target}" for kind in curves.KINDS for target in (1, 0)
     ]
     line = lossfn.Huber(delta=2.0).plot(Figure().add_subplot()).lines_[1]
     np.testing.assert_allclose(line.get_ydata(), np.clip(line.get_xdata(), -2, 2))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossfn.fields import SIGNED, Domain, Parts, joined, parameters_of
+from lossfn.fields import Domain, parameters_of
+from lossfn.reference.curves import KINDS, Curve, curves_of, jumps, label_of_axis
 from lossfn.reference.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 FORMATS = ("png", "svg", "pdf")
-KINDS = ("value", "gradient", "Hessian")
-
-# An even number, so that a kink in the middle falls between two points and never on one.
-POINTS = 400
 
 # More lines in one panel than this cannot be told apart.
 MOST_LINES = 6
@@ -33,31 +28,9 @@ MOST_LINES = 6
 # A picture is cut where its tails reach this many times as far as the bulk of its curves.
 RUNS_OFF = 4.0
 
-# How far predictions go: residuals in units of the target, then logits, logarithms and others.
-REACH = {"residual": 4.0, "margin": 3.0, "logit": 6.0, "log": 3.0, "half line": 6.0}
-
 # The palette of Okabe and Ito, which most colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One line in each of the three panels.
-
-    Attributes
-    ----------
-    argument : array
-        Where it is drawn.
-    values : dict
-        Value, gradient and Hessian there.
-    label : str
-        Which target, or which head, it is for; empty where there is one curve only.
-    """
-
-    argument: FloatArray
-    values: dict[str, FloatArray]
-    label: str
 
 
 class LossDisplay:
@@ -149,7 +122,9 @@ def pictured(variants: Sequence[Any]) -> list[Any]:
 
     def choices(loss: Any) -> list[Any]:
         return [
-            getattr(loss, name) for name, each in parameters_of(type(loss)).items() if isinstance(each.domain, tuple)
+            getattr(loss, name)
+            for name, each in parameters_of(type(loss)).items()
+            if not isinstance(getattr(each, "domain", None), Domain)
         ]
 
     alike = [loss for loss in variants if (choices(loss), loss.heads) == (choices(first), first.heads)]
@@ -167,125 +142,6 @@ def setting(loss: Any) -> str:
     return ", ".join(
         f"{each.name}={each.value:g}" if isinstance(each.value, float) else f"{each.name}={each.value!r}"
         for each in shown
-    )
-
-
-# ---- curves -------------------------------------------------------------------------------------------------------
-
-
-def curves_of(loss: Any) -> list[Curve]:
-    """Return the curves of a loss: one for each head, or for each target that it looks different for."""
-    grid = _grid(loss)
-    if len(loss.heads) > 1:
-        target = _targets(loss.target)[0]
-        return [_of_head(loss, grid, target, position) for position in range(len(loss.heads))]
-    match _argument(loss):
-        case "residual":
-            return _of_residual(loss, grid)
-        case "margin":
-            return [_curve(loss, grid, grid, 1.0)]
-    return [_curve(loss, grid, grid, target, _label(loss.target, target)) for target in _targets(loss.target)]
-
-
-def _of_residual(loss: Any, grid: FloatArray) -> list[Curve]:
-    targets = [target for target in (1.0, 4.0) if target in loss.target] or [loss.target.example]
-    curves = [_curve(loss, grid, grid + target, target, _label(loss.target, target)) for target in targets]
-    first = curves[0].values["value"]
-    if all(np.allclose(curve.values["value"], first) for curve in curves):
-        return [replace(curves[0], label="")]
-    return curves
-
-
-def _curve(loss: Any, grid: FloatArray, pred: FloatArray, target: Any, label: str = "") -> Curve:
-    targets = _repeated(loss, target, len(grid))
-    gradient = loss.gradient(pred, targets, reduction="sum")
-    hessian = loss.hessian(pred, targets, reduction="sum")
-    return Curve(grid, {"value": loss.elementwise(pred, targets), "gradient": gradient, "Hessian": hessian}, label)
-
-
-def _of_head(loss: Any, grid: FloatArray, target: Any, position: int) -> Curve:
-    pred = np.full((len(grid), len(loss.heads)), loss.prediction.example)
-    pred[:, position] = grid
-    targets = _repeated(loss, target, len(grid))
-    values = {
-        "value": loss.elementwise(pred, targets),
-        "gradient": loss.gradient(pred, targets, reduction="sum")[:, position],
-        "Hessian": loss.hessian(pred, targets, reduction="sum")[:, position, position],
-    }
-    return Curve(grid, values, loss.heads[position])
-
-
-def _repeated(loss: Any, target: Any, size: int) -> Any:
-    parts = target if isinstance(target, tuple) else (target,)
-    return joined(loss.target, [np.full(size, part) for part in parts])
-
-
-def _targets(domain: Domain | Parts) -> list[Any]:
-    """Return targets for which a loss looks different."""
-    if isinstance(domain, Parts):
-        # Different and ascending, as parts may have to be.
-        ladders = [_targets(part) for part in domain.domains]
-        return [tuple(ladder[min(place, len(ladder) - 1)] for place, ladder in enumerate(ladders))]
-    if domain.members:
-        return sorted(domain.members, reverse=True)[: len(DASHES)]
-    if math.isfinite(domain.low) and math.isfinite(domain.high):
-        return [domain.high, domain.low]
-    return [domain.low + 1, domain.low + 4] if math.isfinite(domain.low) else [1.0]
-
-
-def _label(domain: Domain | Parts, target: Any) -> str:
-    if isinstance(domain, Parts):
-        return ", ".join(f"{name} {part:g}" for name, part in zip(domain.names, target, strict=True))
-    return f"target {target:g}"
-
-
-def _argument(loss: Any) -> str:
-    variable = Sheet(loss).variable
-    # Residuals of a bounded prediction depend on the target.
-    if variable == "residual" and len(loss.heads) == 1 and math.isinf(loss.prediction.low):
-        return "residual"
-    if variable == "margin" and loss.target == SIGNED:
-        return "margin"
-    if loss.link == "log":
-        return "log"
-    return "logit" if loss.task == "binary" and math.isinf(loss.prediction.low) else "prediction"
-
-
-def _grid(loss: Any) -> FloatArray:
-    domain, argument = loss.prediction, _argument(loss)
-    reach = REACH.get(argument, REACH["residual"])
-    if argument == "residual":
-        # The parts beyond the scale of the loss are what tells it from others.
-        reach = max([reach, *(2 * getattr(type(loss)(), name) for name in loss.scale_parameters)])
-    low, high = (-math.inf, math.inf) if argument == "residual" else (domain.low, domain.high)
-    if math.isinf(low) and math.isinf(high):
-        low, high = -reach, reach
-    elif math.isinf(low):
-        low = high - REACH["half line"]
-    elif math.isinf(high):
-        high = low + REACH["half line"]
-    # The middles of equal cells: an end, where the loss may be infinite, is not drawn.
-    grid: FloatArray = low + (high - low) * (np.arange(POINTS) + 0.5) / POINTS
-    return grid
-
-
-def label_of_axis(loss: Any) -> str:
-    """Return what the horizontal axis shows."""
-    if len(loss.heads) > 1:
-        return f"one head, the others {loss.prediction.example:g}"
-    match _argument(loss):
-        case "residual":
-            return "residual (prediction − target)"
-        case "margin":
-            return "margin (prediction × label)"
-        case "log":
-            return f"prediction (logarithm of the {loss.elicits})"
-        case "logit":
-            return "prediction (logit)"
-    return (
-        f"prediction ({loss.prediction.name.removeprefix('a ')})"
-        if loss.prediction.name != "a number"
-        else "prediction"
     )
 
 
@@ -327,16 +183,6 @@ def draw(ax: Axes, curve: Curve, kind: str, **line: Any) -> list[Any]:
     places = np.flatnonzero(jumps(values)) + 1
     argument = np.insert(curve.argument, places, curve.argument[places])
     return ax.plot(argument, np.insert(values, places, np.nan), **line)
-
-
-def jumps(values: FloatArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return after which points a curve jumps: where a step is much larger than both its neighbours."""
-    steps = np.nan_to_num(np.abs(np.diff(values)))
-    neighbours = np.maximum(np.r_[0.0, steps[:-1]], np.r_[steps[1:], 0.0])
-    # Rounding makes jumps that nobody sees.
-    visible = 0.01 * np.nanmax(np.abs(values), initial=0.0)
-    found: np.ndarray[Any, np.dtype[np.bool_]] = steps > np.maximum(8 * neighbours, visible)
-    return found
 
 
 def mark_spikes(ax: Axes, loss: Any, curves: Sequence[Curve], colour: str) -> None:

@@ -19,6 +19,9 @@ from lossfn.reference.docstring import Docstring, read_docstring
 # The engine's letters for the variables that make a formula shortest.
 VARIABLES = {"r": "residual", "m": "margin"}
 
+# What separates a formula from what its variable stands for.
+DEFINITIONS = r",\qquad "
+
 SMOOTHNESS = {
     -1: "jumps",
     0: "continuous, with kinks",
@@ -101,18 +104,15 @@ class Sheet:
 
     @property
     def formulas(self) -> dict[str, str]:
-        """Value, gradient and Hessian in LaTeX, without the definition of their variable."""
-        whole = {
-            "loss": self.loss.formula,
-            "gradient": self.loss.gradient_formula,
-            "Hessian": self.loss.hessian_formula,
-        }
-        return {name: formula.split(r",\qquad ")[0] for name, formula in whole.items()}
+        """Value, gradient and Hessian in LaTeX, without the definition of their variable; of some losses, fewer."""
+        names = {"loss": "formula", "gradient": "gradient_formula", "Hessian": "hessian_formula"}
+        whole = {name: getattr(self.loss, attribute, "") for name, attribute in names.items()}
+        return {name: formula.split(DEFINITIONS)[0] for name, formula in whole.items() if formula}
 
     @property
     def definitions(self) -> list[str]:
         """What the variables of the formulas stand for, in LaTeX."""
-        return list(self.loss.formula.split(r",\qquad ")[1:])
+        return getattr(self.loss, "formula", "").split(DEFINITIONS)[1:]
 
     @property
     def variable(self) -> str:
@@ -123,7 +123,11 @@ class Sheet:
     @cached_property
     def properties(self) -> dict[str, str]:
         """What is declared about it and verified by the tests, in words."""
-        found = {name: describe(self.loss) for name, describe in PROPERTIES.items()}
+        found = {
+            name: describe(self.loss)
+            for name, (attribute, describe) in PROPERTIES.items()
+            if hasattr(type(self.loss), attribute)
+        }
         return {name: text for name, text in found.items() if text}
 
     @property
@@ -142,8 +146,6 @@ class Sheet:
             "elicits": loss.elicits,
             "what": self.documentation.summary.replace("``", ""),
             "heads": list(loss.heads),
-            "targets": loss.target.name,
-            "predictions": loss.prediction.name,
             "convex": loss.convex,
             "parameters": {
                 parameter.name: {"default": parameter.default, "values": parameter.values, "meaning": parameter.meaning}
@@ -177,12 +179,15 @@ def catalogue_json(families: dict[str, list[Sheet]]) -> str:
     return json.dumps(summaries, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _values_of(parameter: fields.Parameter) -> str:
+def _values_of(parameter: Any) -> str:
+    if not isinstance(parameter, fields.Parameter):
+        # Kinds of their own say it themselves.
+        return str(getattr(parameter, "values", ""))
     if isinstance(parameter.domain, tuple):
         return "one of " + ", ".join(map(repr, parameter.domain))
     several = "ascending, each " if parameter.several else ""
     unit = ", in units of the target" if parameter.in_target_units else ""
-    return several + parameter.domain.name + unit + (", or None" if parameter.optional else "")
+    return f"{several}{parameter.domain.name}{unit}{', or None' if parameter.optional else ''}"
 
 
 def _sentence(text: str) -> str:
@@ -217,25 +222,36 @@ def _predictions(loss: Any) -> str:
     return f"{loss.prediction.name}{several}{link}"
 
 
-#: What a sheet says about a loss, in this order; an empty text is left out.
-PROPERTIES: dict[str, Callable[[Any], str]] = {
-    "estimates": lambda loss: loss.elicits,
-    "task": lambda loss: loss.task,
-    "targets": _targets,
-    "predictions": _predictions,
-    "convex": lambda loss: "yes" if loss.convex else "no",
-    "smoothness": lambda loss: SMOOTHNESS.get(loss.smoothness, f"{loss.smoothness} continuous derivatives"),
-    "lower bound": lambda loss: _number(loss.lower_bound),
-    "largest slope": lambda loss: _bound(loss.value_lipschitz),
-    "largest curvature": lambda loss: _bound(loss.gradient_lipschitz),
-    "majorizing curvature": _curvature,
-    "Hessian": lambda loss: (
-        f"leaves out infinite spikes at the {'jumps' if loss.smoothness < 0 else 'kinks'}"
-        if loss.hessian_is_partial
-        else ""
+def _spikes(loss: Any) -> str:
+    where = "jumps" if getattr(loss, "smoothness", 0) < 0 else "kinks"
+    return f"leaves out infinite spikes at the {where}" if loss.hessian_is_partial else ""
+
+
+def _probability(loss: Any) -> str:
+    if loss.task != "binary":
+        return ""
+    return "implied by the prediction" if loss.gives_probability else "not estimated"
+
+
+#: What a sheet says about a loss: the attribute that declares it, and the words; empty ones are left out.
+PROPERTIES: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "estimates": ("elicits", lambda loss: loss.elicits),
+    "task": ("task", lambda loss: loss.task),
+    "targets": ("prediction", _targets),
+    "predictions": ("prediction", _predictions),
+    "convex": ("convex", lambda loss: "yes" if loss.convex else "no"),
+    "smoothness": (
+        "smoothness",
+        lambda loss: SMOOTHNESS.get(loss.smoothness, f"{loss.smoothness} continuous derivatives"),
     ),
-    "surrogate": lambda loss: "its gradient is meant, and is not that of its value" if loss.surrogate else "",
-    "probability": lambda loss: (
-        "" if loss.task != "binary" else "implied by the prediction" if loss.gives_probability else "not estimated"
+    "lower bound": ("lower_bound", lambda loss: _number(loss.lower_bound)),
+    "largest slope": ("value_lipschitz", lambda loss: _bound(loss.value_lipschitz)),
+    "largest curvature": ("gradient_lipschitz", lambda loss: _bound(loss.gradient_lipschitz)),
+    "majorizing curvature": ("even_with_decreasing_weight", _curvature),
+    "Hessian": ("hessian_is_partial", _spikes),
+    "surrogate": (
+        "surrogate",
+        lambda loss: "its gradient is meant, and is not that of its value" if loss.surrogate else "",
     ),
+    "probability": ("gives_probability", _probability),
 }
