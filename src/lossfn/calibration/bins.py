@@ -99,9 +99,9 @@ def add_up(rows: Rows, edges: list[Edges]) -> BinSums:
 def _sums(
     p: NDArray[Any], truth: NDArray[np.bool_], weight: NDArray[np.float64] | None, index: NDArray[np.intp], size: int
 ) -> BinSums:
-    counts = np.bincount(index, minlength=size).tolist()
+    misses, hits = np.bincount(2 * index + truth, minlength=2 * size).reshape(size, 2).T.tolist()
+    counts = [miss + hit for miss, hit in zip(misses, hits, strict=True)]
     if weight is None:
-        hits = np.bincount(index[truth], minlength=size).tolist()
         whole = [count << -UNIT for count in counts]
         return BinSums(counts, whole, whole, exact_sums(p, index, size), [hit << -UNIT for hit in hits])
     # The products are rounded row by row, before anything is added.
