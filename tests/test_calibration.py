@@ -152,6 +152,12 @@ def test_wilson_intervals_against_scipy() -> None:
         np.testing.assert_allclose([result.low[index], result.high[index]], interval, atol=1e-14)
 
 
+def test_wilson_intervals_against_a_published_example() -> None:
+    # Newcombe (1998), Statistics in Medicine 17, 857-872, table I: 15 of 148 gives 0.0624 to 0.1605.
+    result = reliability(np.full(148, 0.1), np.arange(148) < 15, bins=1)
+    assert (result.low[0], result.high[0]) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+
+
 def test_empty_bins_have_no_numbers() -> None:
     result = reliability([0.1], [0], bins=2)
     assert result.counts.tolist() == [1, 0]

@@ -225,12 +225,6 @@ def test_digits_fit_the_typical_number():
     assert percent(1e-5) == "under 0.1 %"
 
 
-def test_wilson_interval_against_a_published_example():
-    # Newcombe (1998), Statistics in Medicine 17, 857-872, table I: 15 of 148 gives 0.0624 to 0.1605.
-    low, high = pictures._wilson(np.array([15 / 148]), np.array([148.0]), z=1.959964)
-    assert (low[0], high[0]) == pytest.approx((0.0624, 0.1605), abs=5e-5)
-
-
 @pytest.mark.parametrize(
     ("library", "use", "purpose"),
     [

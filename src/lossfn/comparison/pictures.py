@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from lossfn.calibration import reliability
+
 from .drawing import COLOURS, Picture, canvas, inline_svg, stroke
 from .formatting import decimals_for, mark, number, percent, shorten, significant
 from .shapes import gradient_share, losses_over_rows, noise
@@ -16,7 +18,7 @@ from .shapes import gradient_share, losses_over_rows, noise
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .result import Comparison, FloatArray, ScoreInfo, Verdict
+    from .result import Comparison, ScoreInfo, Verdict
 
 # More points than this are neither seen nor worth their bytes; a sample of the rows is drawn instead.
 MAX_POINTS = 1500
@@ -152,18 +154,17 @@ def _reliability(result: Comparison, key: str, bins: int = 10) -> Picture:
     index = _index(result, key)
     target, predicted = result.predictions.target, result.predictions.by_loss[key]
     assert predicted is not None
-    bin_of = np.minimum((predicted * bins).astype(int), bins - 1)
-    counts = np.bincount(bin_of, minlength=bins).astype(float)
+    found = reliability(predicted, target, bins)
     # An empty bin has no frequency, so nothing is drawn there.
-    filled = np.flatnonzero(counts)
-    frequency = np.bincount(bin_of, weights=target, minlength=bins)[filled] / counts[filled]
-    mean = np.bincount(bin_of, weights=predicted, minlength=bins)[filled] / counts[filled]
+    filled = found.counts > 0
+    mean, frequency = found.mean_probability[filled], found.frequency[filled]
+    height = 0.25 * found.counts / found.counts.max()
     label = result.losses[index].label
     with canvas(300) as (figure, axes):
-        axes.bar((np.arange(bins) + 0.5) / bins, 0.25 * counts / counts.max(), 0.92 / bins, color=COLOURS["bars"])
+        axes.bar((np.arange(bins) + 0.5) / bins, height, 0.92 / bins, color=COLOURS["bars"])
         axes.plot([0, 1], [0, 1], color=COLOURS["ink"], linewidth=1)
         colour = COLOURS[stroke(index).colour]
-        axes.vlines(mean, *_wilson(frequency, counts[filled]), color=colour, linewidth=1.6)
+        axes.vlines(mean, found.low[filled], found.high[filled], color=colour, linewidth=1.6)
         axes.plot(mean, frequency, "o", color=colour, markersize=6)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="predicted probability", ylabel="observed frequency")
         words = "; ".join(f"{p:.2f} predicted, {f:.2f} observed" for p, f in zip(mean, frequency, strict=True))
@@ -172,10 +173,3 @@ def _reliability(result: Comparison, key: str, bins: int = 10) -> Picture:
     ece = f"ECE {significant(score.mean, 2)}; " if score is not None and score.mean is not None else ""
     caption = f"On the line, a probability comes true as often as it says; {ece}bars: how often it is predicted."
     return Picture(svg, label, caption)
-
-
-def _wilson(frequency: FloatArray, counts: FloatArray, z: float = 1.96) -> tuple[FloatArray, FloatArray]:
-    """Return the ends of Wilson's 95 % interval for a frequency (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
-    middle = (frequency + z * z / (2 * counts)) / (1 + z * z / counts)
-    half = z * np.sqrt(frequency * (1 - frequency) / counts + (z / (2 * counts)) ** 2) / (1 + z * z / counts)
-    return middle - half, middle + half

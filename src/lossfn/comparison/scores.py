@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn import metrics
 
+from lossfn import calibration
+
 from .result import FloatArray, ScoreInfo, Task
 
 CALIBRATION_BINS = 10
@@ -88,10 +90,7 @@ def expected_calibration_error(rows: HeldOut, bins: int = CALIBRATION_BINS) -> f
     Every row counts, a probability of exactly 1 in the last bin. The number is positive even for a perfectly
     calibrated model, by about 0.03 for 1000 rows and 0.1 for 100.
     """
-    assert rows.prediction is not None
-    bin_of = np.minimum((rows.prediction * bins).astype(int), bins - 1)
-    gaps = np.bincount(bin_of, weights=rows.weight * (rows.prediction - rows.target), minlength=bins)
-    return float(np.abs(gaps).sum() / rows.weight.sum())
+    return calibration.expected_calibration_error(rows.prediction, rows.target, bins, weight=rows.weight)
 
 
 def _average_precision(rows: HeldOut) -> float:
