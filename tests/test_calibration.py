@@ -376,9 +376,11 @@ def test_refusals(arguments: tuple[Any, Any], settings: dict[str, Any], fragment
 def test_refused_types() -> None:
     with raises(TypeError, "probability must be floating", "int", "astype(float)"):
         reliability([0, 1], [0, 1])
+    with raises(TypeError, "labels 0/1 or class indices", "<U2"):
+        reliability([0.5], ["no"])
     with raises(TypeError, "class indices", "float64"):
         reliability([[0.5, 0.5]], [1.0], kind="top_label")
-    with raises(ValueError, "no rows is undefined"):
+    with raises(ValueError, "without rows"):
         expected_calibration_error(np.zeros(0), np.zeros(0))
 
 
@@ -553,8 +555,12 @@ def test_corrections_refuse() -> None:
         focal_to_probability([0.5], -1)
     with raises(ValueError, "desmooth", "epsilon", "1.0"):
         desmooth([0.5], 1.0)
-    with raises(ValueError, "unweight_probability", "finite numbers > 0", "0.0"):
+    with raises(ValueError, "unweight_probability", "weight must be a finite number > 0", "0.0"):
         unweight_probability([0.5], 0.0)
+    with raises(TypeError, "unweight_probability", "weight must be a number", "[1, 2]"):
+        unweight_probability([0.5], [1, 2])
+    with raises(ValueError, "no axis 2", "(1, 2)"):
+        desmooth([[0.5, 0.5]], 0.1, axis=2)
     with raises(ValueError, "one weight for each of 2 classes", "got 3"):
         unweight_probability([[0.5, 0.5]], [1.0, 2.0, 3.0], axis=1)
     with raises(ValueError, "probability[0] = 3.0", "sigmoid"):

@@ -130,6 +130,12 @@ def test_without_errors_the_temperature_is_zero() -> None:
     assert model.cross_entropy_ == pytest.approx(math.log(2) / 3)
 
 
+def test_logits_that_say_nothing_stay_as_they_are() -> None:
+    model = TemperatureScaling().fit(np.ones((3, 2)), [0, 1, 1])
+    assert model.temperature_ == 1.0
+    np.testing.assert_array_equal(model.predict_proba([[5.0, 5.0]]), [[0.5, 0.5]])
+
+
 def test_for_logits_worse_than_guessing_the_temperature_is_infinite() -> None:
     z, y = two_classes()
     with pytest.warns(ConvergenceWarning, match="temperature infinity"):

@@ -269,6 +269,10 @@ def test_numbers_lists_and_mixtures() -> None:
         numerics.sigmoid(np.array([1j]))
     with raises(TypeError, "x is a masked array"):
         numerics.softmax(np.ma.masked_array([1.0, 2.0], [True, False]))
+    with raises(ValueError, "softmax", "no axis 5", "(2, 2)"):
+        numerics.softmax(np.ones((2, 2)), axis=5)
+    with raises(TypeError, "logsumexp", "axis must be an integer", "(0, 1)"):
+        numerics.logsumexp(np.ones((2, 2)), axis=(0, 1))
     with raises(ValueError, "entropy", "probability[1] = 1.5", "probability in [0, 1]"):
         numerics.entropy([0.2, 1.5])
 

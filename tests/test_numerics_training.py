@@ -103,6 +103,8 @@ def test_clipping_refuses() -> None:
         numerics.clip_by_global_norm([np.ones(2)], -1.0)
     with raises(TypeError, "clip_by_value", "limit", "'1'"):
         numerics.clip_by_value([np.ones(2)], "1")
+    with raises(TypeError, "clip_by_global_norm", "floating", "int64"):
+        numerics.clip_by_global_norm([np.array([3, 4])], 1.0)
     assert numerics.clip_by_global_norm([], 1.0) == ([], 0.0)
 
 

@@ -102,11 +102,12 @@ class Reliability:
         """
         from lossfn.calibration.display import ReliabilityDisplay
 
+        self._check_filled()
         return ReliabilityDisplay(self, name=name).plot(ax)
 
     def _check_filled(self) -> None:
         if not self.counts.any():
-            raise ValueError("reliability: the calibration error of no rows is undefined")
+            raise ValueError("reliability: without rows of positive weight there is no error and no picture")
 
 
 def reliability(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lossfn import fields
-from lossfn.numerics.arrays import Inputs, check_domain, prepare
+from lossfn.numerics.arrays import Inputs, check_axis, check_domain, check_number, prepare
 from lossfn.numerics.elementwise import xlogy
 from lossfn.numerics.rows import softmax
 
@@ -47,8 +49,7 @@ def focal_to_probability(probability: Any, gamma: float, axis: int | None = None
     [0.1 0.7]
     """
     owner = "focal_to_probability"
-    if isinstance(gamma, bool) or not 0 <= gamma < float("inf"):
-        raise ValueError(f"{owner}: gamma must be a finite number >= 0; got {gamma!r}")
+    check_number(owner, "gamma", gamma, fields.NONNEGATIVE)
     inputs = _probabilities(owner, probability)
     (p,) = inputs.arrays
     with inputs.silently():
@@ -89,14 +90,14 @@ def unweight_probability(probability: Any, weight: Any, axis: int | None = None)
     [0.05 0.3 ]
     """
     owner = "unweight_probability"
-    weights = [weight] if axis is None else list(weight)
+    weights = [weight] if axis is None else np.atleast_1d(weight).tolist()
     for each in weights:
-        if isinstance(each, bool) or not 0 < each < float("inf"):
-            raise ValueError(f"{owner}: weights must be finite numbers > 0; got {each!r}")
+        check_number(owner, "weight", each, fields.POSITIVE)
     inputs = _probabilities(owner, probability)
     (p,) = inputs.arrays
     if axis is None:
         return inputs.finish(p / (p + weight * (1 - p)))
+    check_axis(owner, p, axis)
     if len(weights) != p.shape[axis]:
         raise ValueError(f"{owner}: one weight for each of {p.shape[axis]} classes is needed; got {len(weights)}")
     place = {"device": p.device} if inputs.library == "torch" else {}
@@ -129,10 +130,11 @@ def desmooth(probability: Any, epsilon: float, axis: int | None = None) -> Any:
     [0.  0.7 1. ]
     """
     owner = "desmooth"
-    if isinstance(epsilon, bool) or not 0 <= epsilon < 1:
-        raise ValueError(f"{owner}: epsilon must be a number in [0, 1); got {epsilon!r}")
+    check_number(owner, "epsilon", epsilon, fields.HALF_OPEN_FRACTION)
     inputs = _probabilities(owner, probability)
     xp, (p,) = inputs.xp, inputs.arrays
+    if axis is not None:
+        check_axis(owner, p, axis)
     classes = 2 if axis is None else p.shape[axis]
     result = xp.clip((p - epsilon / classes) / (1 - epsilon), 0.0, 1.0)
     if axis is not None:

@@ -70,6 +70,8 @@ def read(owner: str, kind: str, probability: Any, target: Any, weight: Any) -> R
     y = to_numpy(owner, "target", target)
     if p.dtype.kind != "f":
         raise TypeError(f"{owner}: probability must be floating; got dtype {p.dtype}; convert it with astype(float)")
+    if y.dtype.kind not in "biuf":
+        raise TypeError(f"{owner}: target must hold labels 0/1 or class indices; got dtype {y.dtype}")
     if kind == "positive":
         if p.shape != y.shape:
             cure = "; probabilities of K classes need kind='top_label' or 'class_wise'" if p.ndim == y.ndim + 1 else ""

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from lossfn import checks, fields
 from lossfn.calibration.base import Array, Calibrator
 from lossfn.numerics import log_softmax, softmax
+from lossfn.numerics.arrays import check_number
 
 
 class _OfLogits(Calibrator):
@@ -80,7 +81,10 @@ class TemperatureScaling(_OfLogits):
         if self.temperature_ == 0:
             self._warn("every row is classified rightly, so that the sharper the better: temperature 0")
         elif self.temperature_ == math.inf:
-            self._warn("the logits of the labels are no higher than the average logits: temperature infinity")
+            self._warn(
+                "the logits of the labels are no higher than the average logits: temperature infinity. Are they "
+                "logits, in the order of classes_?"
+            )
         self.cross_entropy_before_ = _cross_entropy(columns, codes, weight)
         after = log_softmax(_divide(columns, self.temperature_))[np.arange(len(codes)), codes]
         self.cross_entropy_ = -float(weight @ after)
@@ -110,6 +114,9 @@ def _best_temperature(logits: Array, codes: NDArray[np.intp], weight: Array) -> 
         """Return the derivative of the cross-entropy by 1/T."""
         return float(weight @ ((softmax(inverse * below) * below).sum(axis=1) - of_label))
 
+    if not below.any():
+        # Logits that say nothing do so at every temperature.
+        return 1.0
     if not of_label.any():
         return 0.0
     if slope(0.0) >= 0:
@@ -199,8 +206,7 @@ class VectorScaling(_OfLogits):
 
     def fit(self, logits: Any, y: Any, sample_weight: Any = None) -> Self:
         """Find factors and constants."""
-        if isinstance(self.l2, bool) or not 0 <= self.l2 < math.inf:
-            raise ValueError(f"VectorScaling: l2 must be a finite number >= 0; got {self.l2!r}")
+        check_number("VectorScaling", "l2", self.l2, fields.NONNEGATIVE)
         values, codes, weight = self._rows(logits, y, sample_weight)
         columns = self._columns(values)
         # In units in which factors and constants have gradients of one size.

@@ -11,7 +11,7 @@ import numpy as np
 from lossfn import checks
 from lossfn.engine import batch as batches
 from lossfn.engine.namespaces import compatible
-from lossfn.fields import Domain
+from lossfn.fields import Domain, Parameter
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,19 @@ def to_array(owner: str, name: str, value: Any, library: str, place: dict[str, A
         return value
     array = batches.as_numpy(owner, name, value)
     return array if library == "numpy" else compatible(library).asarray(np.array(array), **place)
+
+
+def check_number(owner: str, name: str, value: Any, domain: Domain) -> None:
+    """Refuse a parameter that is not a number of a domain."""
+    Parameter(domain, "", "").validate(owner, name, value)
+
+
+def check_axis(owner: str, array: Any, axis: Any) -> None:
+    """Refuse an axis that an array does not have."""
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        raise TypeError(f"{owner}: axis must be an integer; got {axis!r}")
+    if not -array.ndim <= axis < array.ndim:
+        raise ValueError(f"{owner}: there is no axis {axis} in an array of shape {tuple(array.shape)}")
 
 
 def check_domain(owner: str, name: str, array: Any, domain: Domain, library: str) -> None:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from lossfn.engine import batch as batches
 from lossfn.engine.namespaces import compatible, has_float64
 from lossfn.engine.primitives import PRIMITIVES
-from lossfn.numerics.arrays import to_array
+from lossfn.fields import Domain
+from lossfn.numerics.arrays import check_number, to_array
+
+LIMIT = Domain("a number >= 0", low=0.0, closed_at_infinity=True)
 
 
 def leaves(gradients: Any) -> Iterator[Any]:
@@ -66,7 +67,7 @@ def clip_by_value(gradients: Any, limit: float) -> Any:
     >>> print(clip_by_value(np.array([-3.0, 0.5]), 1.0))
     [-1.   0.5]
     """
-    _check_limit("clip_by_value", "limit", limit)
+    check_number("clip_by_value", "limit", limit, LIMIT)
     library = library_of("clip_by_value", gradients)
     xp = compatible(library)
 
@@ -111,7 +112,7 @@ def clip_by_global_norm(gradients: Any, max_norm: float) -> tuple[Any, Any]:
     >>> print(clipped, norm)
     [array([0.6]), array([0.8])] 5.0
     """
-    _check_limit("clip_by_global_norm", "max_norm", max_norm)
+    check_number("clip_by_global_norm", "max_norm", max_norm, LIMIT)
     library = library_of("clip_by_global_norm", gradients)
     norm = global_norm(library, gradients)
     xp = compatible(library)
@@ -130,6 +131,9 @@ def global_norm(library: str, gradients: Any) -> Any:
     """Return the Euclidean norm of all entries; its own gradient at zero is 0, not NaN."""
     xp = compatible(library)
     arrays = [to_array("clip_by_global_norm", "gradients", array, library, {}) for array in leaves(gradients)]
+    for array in arrays:
+        if not xp.isdtype(array.dtype, "real floating"):
+            raise TypeError(f"clip_by_global_norm: gradients must be floating; got dtype {array.dtype}")
     arrays = [array for array in arrays if math.prod(array.shape)]
     if not arrays:
         return xp.asarray(0.0)[()]
@@ -145,10 +149,3 @@ def global_norm(library: str, gradients: Any) -> Any:
     total = sum(xp.sum((array / unit) ** 2) for array in entries)
     is_zero = total == 0
     return unit * xp.where(is_zero, 0.0, xp.sqrt(xp.where(is_zero, 1.0, total)))
-
-
-def _check_limit(owner: str, name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{owner}: {name} must be a number >= 0; got {value!r}")
-    if not value >= 0:
-        raise ValueError(f"{owner}: {name} must be a number >= 0; got {value!r}")

@@ -10,7 +10,7 @@ from lossfn import checks, fields
 from lossfn.engine import batch as batches
 from lossfn.engine.namespaces import compatible
 from lossfn.fields import Domain
-from lossfn.numerics.arrays import check_domain, prepare, to_array
+from lossfn.numerics.arrays import check_axis, check_domain, check_number, prepare, to_array
 
 
 def to_signed(labels: Any) -> Any:
@@ -95,11 +95,12 @@ def smooth_labels(target: Any, epsilon: float, axis: int | None = -1) -> Any:
     >>> print(smooth_labels([0, 1], 0.2, axis=None))
     [0.1 0.9]
     """
-    if isinstance(epsilon, bool) or not 0 <= epsilon <= 1:
-        raise ValueError(f"smooth_labels: epsilon must be a number in [0, 1]; got {epsilon!r}")
+    check_number("smooth_labels", "epsilon", epsilon, Domain("a number in [0, 1]", 0.0, 1.0))
     inputs = prepare("smooth_labels", target=target)
     (array,) = inputs.arrays
     check_domain("smooth_labels", "target", array, fields.PROBABILITY, inputs.library)
+    if axis is not None:
+        check_axis("smooth_labels", array, axis)
     if axis is not None and not batches.is_traced(inputs.library, array):
         _check_sums(array, axis)
     classes = 2 if axis is None else array.shape[axis]

@@ -14,7 +14,7 @@ import numpy as np
 
 from lossfn import fields
 from lossfn.engine.namespaces import has_float64
-from lossfn.numerics.arrays import Inputs, check_domain, prepare
+from lossfn.numerics.arrays import Inputs, check_axis, check_domain, prepare
 from lossfn.numerics.elementwise import xlogy
 
 
@@ -76,6 +76,7 @@ def logsumexp(x: Any, axis: int = -1) -> Any:
     [1000.6931      -inf]
     """
     inputs = prepare("logsumexp", x=x)
+    check_axis("logsumexp", inputs.arrays[0], axis)
     with inputs.silently():
         if inputs.arrays[0].shape[axis] == 0:
             return inputs.finish(inputs.xp.sum(inputs.arrays[0], axis=axis) - math.inf)
@@ -95,6 +96,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     [-5.00000000e+01 -1.92874985e-22]
     """
     inputs = prepare("log_softmax", x=x)
+    check_axis("log_softmax", inputs.arrays[0], axis)
     if inputs.arrays[0].shape[axis] == 0:
         return inputs.finish(inputs.arrays[0])
     with inputs.silently():
@@ -118,6 +120,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
      [0.  1.  0. ]]
     """
     inputs = prepare("softmax", x=x)
+    check_axis("softmax", inputs.arrays[0], axis)
     if inputs.arrays[0].shape[axis] == 0:
         return inputs.finish(inputs.arrays[0])
     with inputs.silently():
@@ -139,6 +142,7 @@ def entropy(probability: Any, axis: int = -1) -> Any:
     """
     inputs = prepare("entropy", probability=probability)
     (p,) = inputs.arrays
+    check_axis("entropy", p, axis)
     check_domain("entropy", "probability", p, fields.PROBABILITY, inputs.library)
     # 0 minus the sum, because the negative of 0 would be -0.
     return inputs.finish(0.0 - inputs.xp.sum(xlogy(p, p), axis=axis))

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
+from lossfn import fields
 from lossfn.engine.namespaces import compatible
-from lossfn.numerics.arrays import prepare, to_array
+from lossfn.fields import Domain
+from lossfn.numerics.arrays import check_number, prepare, to_array
 from lossfn.numerics.gradients import leaves, library_of, transform
 
 # The scale stays a normal float32 number, with room for the loss.
 SMALLEST, LARGEST = 2.0**-100, 2.0**100
+
+DOMAINS = {
+    "scale": Domain("a number from 2^-100 to 2^100", SMALLEST, LARGEST),
+    "growth_factor": Domain("a finite number > 1", low=1.0, open_low=True),
+    "backoff_factor": fields.OPEN_FRACTION,
+}
 
 
 @dataclass
@@ -63,12 +70,8 @@ class LossScaler:
     skipped_steps: int = 0
 
     def __post_init__(self) -> None:
-        if not SMALLEST <= self.scale <= LARGEST:
-            raise ValueError(f"LossScaler: scale must be a number from 2^-100 to 2^100; got {self.scale!r}")
-        if not 1 < self.growth_factor < math.inf:
-            raise ValueError(f"LossScaler: growth_factor must be a finite number > 1; got {self.growth_factor!r}")
-        if not 0 < self.backoff_factor < 1:
-            raise ValueError(f"LossScaler: backoff_factor must be between 0 and 1; got {self.backoff_factor!r}")
+        for name, domain in DOMAINS.items():
+            check_number("LossScaler", name, getattr(self, name), domain)
         if self.growth_interval is not None and not self.growth_interval >= 1:
             raise ValueError(
                 f"LossScaler: growth_interval must be a number of steps >= 1, or None for a static scale; "
