@@ -82,6 +82,7 @@ def xlogy(x: Any, y: Any) -> Any:
     """Return x·log(y), and 0 where ``x`` is 0, whatever ``y`` is (except NaN).
 
     The derivative in ``y`` is 0 too where ``x`` is 0; that in ``x`` is log(y), −∞ at ``y`` = 0.
+    JAX multiplies an infinite slope even by 0, so that there the arguments must be masked and not the result.
 
     Examples
     --------
