@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,16 @@ from lossfn import (
     SquaredMargin,
     ZeroOne,
 )
+from lossfn.engine import dispatch
 from lossfn.losses.margin import MarginLoss
+
+
+@pytest.fixture(autouse=True)
+def _by_expressions() -> Iterator[None]:
+    # These are properties of the formulas; kernels are held to them by their own tests.
+    with dispatch.forced("arrays"):
+        yield
+
 
 MARGINS = [loss for entry in CATALOGUE for loss in entry.variants if isinstance(loss, MarginLoss)]
 CALIBRATED = [loss for loss in MARGINS if loss.classification_calibrated]
@@ -211,7 +221,7 @@ def test_the_margin_of_the_asymmetric_loss_hides_the_ends_of_the_probabilities()
 
 @pytest.mark.parametrize("loss", [*FOCAL, BinaryConfidencePenalty(lam=2.0), BiTempered(t1=0.2, t2=3.0)], ids=label)
 def test_the_best_logit_is_the_best_of_all(loss: Any) -> None:
-    grid = np.linspace(-60, 60, 24_001)
+    grid = np.linspace(-60, 60, 6_001)
     costs = loss.elementwise(grid, np.zeros_like(grid)), loss.elementwise(grid, np.ones_like(grid))
     for share in (1e-6, 0.01, 0.3, 0.5, 0.9, 1 - 1e-6):
         weight = [1 - share, share]
@@ -228,6 +238,18 @@ def test_probabilities_are_known_where_slopes_vanish() -> None:
     assert SavageMargin().inverse_link([0.0]) == [0.5]
 
 
+@pytest.mark.parametrize("loss", [SHIFTED, SquaredErrorOnSigmoid(), BiTempered()], ids=label)
+def test_what_links_refuse_and_keep(loss: Any) -> None:
+    with raises(TypeError, f"{type(loss).__name__}: pred must be float16", "convert it with pred.astype(float)"):
+        loss.inverse_link([0, 1])
+    assert loss.inverse_link(np.zeros((2, 3), np.float16)).dtype == np.float16
+    torch = pytest.importorskip("torch")
+    scores = torch.linspace(-3.0, 3.0, 5)
+    np.testing.assert_allclose(loss.inverse_link(scores).numpy(), loss.inverse_link(scores.numpy()), rtol=1e-5)
+    with raises(ValueError, "Perceptron estimates no probability"):
+        Perceptron().inverse_link([0.5])
+
+
 def test_scores_between_the_corners_of_a_narrow_smoothed_hinge_stand_for_one_half() -> None:
     implied = SmoothedHinge(width=0.3).inverse_link(np.array([-0.69, 0.0, 0.69, 0.85, 1.0]))
     np.testing.assert_allclose(implied, [0.5, 0.5, 0.5, 1 / 1.5, 1.0])
@@ -236,7 +258,7 @@ def test_scores_between_the_corners_of_a_narrow_smoothed_hinge_stand_for_one_hal
 # ---- wrong decisions ----------------------------------------------------------------------------------------------
 
 # Odd, so that 0 is among them; wide enough for the best scores of the probabilities below.
-GRID = np.linspace(-8.0, 8.0, 32_001)
+GRID = np.linspace(-8.0, 8.0, 8_001)
 THETAS = np.linspace(0.0, 0.995, 200)
 
 
@@ -353,7 +375,7 @@ def test_the_bound_inverts_the_transform_over_its_whole_range(loss: Any) -> None
 def test_what_the_bound_refuses() -> None:
     with raises(ValueError, "Perceptron is not classification-calibrated", "use Hinge or LogisticMargin"):
         Perceptron().excess_zero_one_bound(0.1)
-    for wrong in (-0.1, math.nan):
+    for wrong in (-0.1, math.nan, "much", [0.1], True):
         with raises(ValueError, "Hinge: excess_surrogate must be a number >= 0", repr(wrong)):
             Hinge().excess_zero_one_bound(wrong)
 

@@ -293,7 +293,8 @@ class PointwiseLoss(Loss):
         if self.task != "binary":
             return pred
         if not self.gives_probability:
-            raise ValueError(f"{type(self).__name__} estimates the more likely class, not its probability")
+            what = "the more likely class, not its" if self.elicits == "class" else "no"
+            raise ValueError(f"{type(self).__name__} estimates {what} probability")
         return constant.implied_probability(self, pred)
 
     # ---- combining ------------------------------------------------------------------------------------------------

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from lossfn import fields
-from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import compatible
 from lossfn.equivalents import Equivalent
 from lossfn.fields import half_open_fraction, nonnegative, open_fraction
+from lossfn.losses.links import checked
 from lossfn.pointwise import PointwiseLoss
 
 # Powers that are products.
@@ -235,10 +234,7 @@ class AsymmetricFocal(PointwiseLoss):
         return None if self.margin and self.gamma_neg < 1 else self._bounds[1]
 
     def inverse_link(self, pred: Any) -> Any:
-        owner = type(self).__name__
-        library = batches.library_of(owner, pred=pred)
-        logits = batches.as_numpy(owner, "pred", pred) if library == "numpy" else pred
-        xp = compatible(library)
+        batch = checked(type(self).__name__, pred)
         # With a margin the slopes at both labels vanish for large logits; their ratio is settled before they underflow.
-        largest = -0.9 * math.log(xp.finfo(logits.dtype).smallest_normal)
-        return super().inverse_link(xp.where(logits > largest, largest, logits))
+        largest = -0.9 * math.log(batch.ops.tiny)
+        return batch.finish(super().inverse_link(batch.xp.where(batch.pred > largest, largest, batch.pred)))

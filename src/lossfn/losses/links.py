@@ -1,16 +1,18 @@
-"""The way from predictions to probabilities where a loss knows it."""
+"""Predictions as the links of losses take them, and the commonest link."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import compatible
-from lossfn.engine.primitives import PRIMITIVES
+
+
+def checked(owner: str, pred: Any) -> batches.Batch:
+    """Return predictions alone as a batch, with what every call checks about them."""
+    return batches.prepare(owner, ("prediction",), pred, pred)
 
 
 def sigmoid(owner: str, pred: Any, *, slope: float = 1.0) -> Any:
     """Return sigmoid(slope · pred), in the library of the predictions."""
-    library = batches.library_of(owner, pred=pred)
-    scores = batches.as_numpy(owner, "pred", pred) if library == "numpy" else pred
-    return PRIMITIVES["sigmoid"].array(compatible(library), slope * scores)
+    batch = checked(owner, pred)
+    return batch.finish(batch.ops.sigmoid(slope * batch.pred))

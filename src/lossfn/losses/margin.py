@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,7 +72,8 @@ class MarginLoss(PointwiseLoss):
                 f"{owner} is not classification-calibrated: a score that decides wrongly can have the least expected "
                 "loss, so its excess risk bounds no excess 0-1 risk; use Hinge or LogisticMargin"
             )
-        if not excess_surrogate >= 0:
+        is_number = isinstance(excess_surrogate, Real) and not isinstance(excess_surrogate, bool)
+        if not (is_number and excess_surrogate >= 0):
             raise ValueError(f"{owner}: excess_surrogate must be a number >= 0; got {excess_surrogate!r}")
         if excess_surrogate == 0 or self.psi(1.0) <= excess_surrogate:
             return float(excess_surrogate > 0)

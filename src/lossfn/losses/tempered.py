@@ -8,12 +8,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from lossfn import constant, fields
-from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import compatible
-from lossfn.engine.primitives import PRIMITIVES
 from lossfn.fields import at_least, closed_fraction
 from lossfn.losses.focal import largest_derivatives
-from lossfn.losses.links import sigmoid
+from lossfn.losses.links import checked, sigmoid
 from lossfn.pointwise import PointwiseLoss
 
 
@@ -173,8 +170,6 @@ class BiTempered(PointwiseLoss):
         owner = type(self).__name__
         if self.t2 == 1:
             return sigmoid(owner, pred)
-        library = batches.library_of(owner, pred=pred)
-        scores = batches.as_numpy(owner, "pred", pred) if library == "numpy" else pred
-        xp = compatible(library)
-        less = PRIMITIVES["tempered_tail"].array(xp, xp.abs(scores), self.t2)
-        return xp.where(scores > 0, 1 - less, less)
+        batch = checked(owner, pred)
+        less = batch.ops.tempered_tail(batch.ops.abs(batch.pred), self.t2)
+        return batch.finish(batch.xp.where(batch.pred > 0, 1 - less, less))
