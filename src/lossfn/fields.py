@@ -253,6 +253,55 @@ def _valid_numbers(domain: Domain, owner: str, name: str, value: Any) -> tuple[f
     return numbers
 
 
+@dataclass(frozen=True)
+class ClassWeights:
+    """A parameter with one weight for each class, kept as a tuple so that losses stay hashable."""
+
+    doc: str
+    symbol: str = "w"
+    in_target_units: bool = False
+
+    def is_symbolic(self, value: Any) -> bool:
+        """Whether this value enters an expression as a symbol: never."""
+        return False
+
+    def validate(self, owner: str, name: str, value: Any) -> Any:
+        """Return a tuple of floats, or ``None``."""
+        if value is None:
+            return None
+        try:
+            weights = tuple(float(weight) for weight in value)
+        except TypeError:
+            raise TypeError(f"{owner}: {name} must be a sequence with one number for each class; got {value!r}") from None
+        for position, weight in enumerate(weights):
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"{owner}: {name}[{position}] must be a finite number >= 0; got {weight}")
+        if not any(weights):
+            raise ValueError(f"{owner}: {name} must hold a number > 0; got {value!r}")
+        return weights
+
+
+@dataclass(frozen=True)
+class ClassIndex:
+    """An optional parameter that is an integer."""
+
+    doc: str
+    symbol: str = ""
+    in_target_units: bool = False
+
+    def is_symbolic(self, value: Any) -> bool:
+        """Whether this value enters an expression as a symbol: never."""
+        return False
+
+    def validate(self, owner: str, name: str, value: Any) -> Any:
+        """Return an int, or ``None``."""
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{owner}: {name} must be an integer; got {value!r}")
+        return int(value)
+
+
 def _declare(default: Any, domain: Domain | tuple[Any, ...], symbol: str, doc: str, **options: Any) -> Any:
     parameter = Parameter(domain, symbol, doc, **options)
     return dataclasses.field(default=default, metadata={"parameter": parameter})
@@ -315,6 +364,16 @@ def open_fractions(*, default: tuple[float, ...], symbol: str, doc: str) -> Any:
 def choice(*, default: Any, options: tuple[Any, ...], doc: str) -> Any:
     """Declare a parameter that is one of a few values, each with an expression of its own."""
     return _declare(default, options, "", doc)
+
+
+def class_weights(*, default: None, doc: str) -> Any:
+    """Declare a parameter with one number >= 0 for each class, or ``None``."""
+    return dataclasses.field(default=default, metadata={"parameter": ClassWeights(doc)})
+
+
+def class_index(*, default: None, doc: str) -> Any:
+    """Declare an optional parameter that is an integer."""
+    return dataclasses.field(default=default, metadata={"parameter": ClassIndex(doc)})
 
 
 def parameters_of(loss_class: type) -> dict[str, Parameter]:

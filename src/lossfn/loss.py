@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         fields.half_open_fraction,
         fields.open_fractions,
         fields.choice,
+        fields.class_weights,
+        fields.class_index,
     ),
 )
 @dataclasses.dataclass(frozen=True)

@@ -81,6 +81,14 @@ def accumulate(library: str, values: Any) -> Any:
     return xp.sum(values)
 
 
+def sum_classes(xp: Any, values: Any) -> Any:
+    """Sum over the last axis, in float64 where there is one; the result has the dtype of the values."""
+    library = xp.__name__.partition(".")[0].replace("array_api_compat", xp.__name__.rpartition(".")[2])
+    if not has_float64(library, getattr(values, "device", None)):
+        return xp.sum(values, axis=-1)
+    return xp.astype(xp.sum(values, axis=-1, dtype=xp.float64), values.dtype)
+
+
 def denominator_of(
     library: str, reduction: str, denominator: Any, weight: Any, mask: Any, shape: tuple[int, ...], owner: str
 ) -> Any:

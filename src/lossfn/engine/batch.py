@@ -115,9 +115,9 @@ def prepare(
     given = (array for array in (pred, *targets) if _library(array.__class__))
     device = next((array.device for array in given), None) if library == "torch" else None
     named = {"pred": pred, **dict(zip(parts, targets, strict=True)), "weight": weight, "mask": mask}
-    arrays = {name: _as_array(owner, name, value, xp, device) for name, value in named.items() if value is not None}
+    arrays = {name: as_array(owner, name, value, xp, device) for name, value in named.items() if value is not None}
     result_dtype = arrays["pred"].dtype
-    dtype = getattr(xp, _compute_dtype(owner, str(result_dtype).removeprefix("torch.")))
+    dtype = getattr(xp, compute_dtype(owner, str(result_dtype).removeprefix("torch.")))
     mask = arrays.pop("mask", None)
     real = {name: array if array.dtype == dtype else xp.astype(array, dtype) for name, array in arrays.items()}
     targets = tuple(real[name] for name in parts)
@@ -131,7 +131,7 @@ def prepare(
             with eagerly(library):
                 checks.check_weights(owner, weight)
     if mask is not None:
-        _check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
+        check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
     return Batch(library, real["pred"], targets, weight, mask, shape, dtype, result_dtype, device)
 
 
@@ -146,7 +146,7 @@ def split(owner: str, target: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
     raise TypeError(f"{owner}: target must be a tuple ({names}) of arrays; got {got}. Use {owner}.Target({names})")
 
 
-def _as_array(owner: str, name: str, value: Any, xp: Any, device: Any) -> Any:
+def as_array(owner: str, name: str, value: Any, xp: Any, device: Any) -> Any:
     """Convert lists, numbers and data-frame columns to the library of the others; refuse sparse arrays."""
     if _library(value.__class__) is None:
         # A copy, because PyTorch warns of the read-only arrays that data frames hand out.
@@ -168,7 +168,7 @@ def _prepare_numpy(
     pred = as_numpy(owner, "pred", pred)
     dtype = result_dtype = pred.dtype
     if dtype not in _NATIVE:
-        dtype = np.dtype(_compute_dtype(owner, dtype.name))
+        dtype = np.dtype(compute_dtype(owner, dtype.name))
         pred = pred.astype(dtype)
     if len(parts) == 1:
         targets = (_as_real(owner, "target", targets[0], dtype),)
@@ -185,7 +185,7 @@ def _prepare_numpy(
         checks.check_weights(owner, weight)
     if mask is not None:
         mask = as_numpy(owner, "mask", mask)
-        _check_mask(owner, mask, shape, is_bool=mask.dtype == np.bool_)
+        check_mask(owner, mask, shape, is_bool=mask.dtype == np.bool_)
     return Batch("numpy", pred, targets, weight, mask, shape, dtype, result_dtype)
 
 
@@ -209,14 +209,14 @@ def _as_real(owner: str, name: str, value: Any, dtype: np.dtype[Any]) -> np.ndar
     return array.astype(dtype)
 
 
-def _compute_dtype(owner: str, name: str) -> str:
+def compute_dtype(owner: str, name: str) -> str:
     if name not in COMPUTE:
         cure = "; convert it with pred.astype(float)" if name.startswith(("int", "uint", "bool")) else ""
         raise TypeError(f"{owner}: pred must be float16, bfloat16, float32 or float64; got {name}{cure}")
     return COMPUTE[name]
 
 
-def _check_mask(owner: str, mask: Any, shape: tuple[int, ...], *, is_bool: bool) -> None:
+def check_mask(owner: str, mask: Any, shape: tuple[int, ...], *, is_bool: bool) -> None:
     if not is_bool:
         raise TypeError(f"{owner}: mask must be boolean (True keeps an element); got dtype {mask.dtype}")
     checks.check_row_shape(owner, "mask", tuple(mask.shape), shape)

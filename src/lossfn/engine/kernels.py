@@ -92,9 +92,14 @@ _kernels: dict[tuple[str, Variant], Callable[..., int]] = {}
 def _load(definition: Definition, variant: Variant) -> Callable[..., int]:
     flags = ("w" if variant.weighted else "") + ("m" if variant.masked else "")
     name = f"lossfn_{definition.key}_{variant.kind}_{variant.dtype}{flags}"
-    path = cache.write(f"{name}.py", source(definition, variant, cached=True))
+    return load(name, lambda *, cached: source(definition, variant, cached=cached))
+
+
+def load(name: str, source: Callable[..., str]) -> Callable[..., int]:
+    """Return the function ``run`` of generated source, which Numba keeps on disk where there is a cache folder."""
+    path = cache.write(f"{name}.py", source(cached=True))
     if path is None:
-        return _execute(source(definition, variant, cached=False), name)
+        return _execute(source(cached=False), name)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"cannot import the generated kernel {path}")

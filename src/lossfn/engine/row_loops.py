@@ -1,0 +1,70 @@
+"""Reductions over one row of scores, shared by all kernels of softmax losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lossfn.engine.loops import prefer_wide_vectors
+from lossfn.engine.primitives.kernels.compile import njit
+
+
+#: Numbers compared side by side.
+LANES = 64
+
+
+@njit()
+def largest(scores: Any, lanes: Any) -> Any:
+    """Return the largest score of a row, NaN left aside; ``lanes`` is a buffer of ``LANES`` numbers."""
+    prefer_wide_vectors()
+    whole = scores.size // LANES
+    found = scores[0]
+    if whole > 0:
+        # A maximum over one running number never becomes vector code.
+        for lane in range(LANES):
+            lanes[lane] = scores[lane]
+        for chunk in range(1, whole):
+            part = scores[chunk * LANES : (chunk + 1) * LANES]
+            for lane in range(LANES):
+                lanes[lane] = part[lane] if part[lane] > lanes[lane] else lanes[lane]  # noqa: FURB136 (unlike max)
+        for lane in range(LANES):
+            found = lanes[lane] if lanes[lane] > found else found  # noqa: FURB136
+    for j in range(whole * LANES, scores.size):
+        found = scores[j] if scores[j] > found else found  # noqa: FURB136
+    return found
+
+
+# Not a NaN is lost: it shows in the exponentials.
+@njit(fastmath={"nnan", "nsz", "reassoc"})
+def largest_of_few(scores: Any) -> Any:
+    """Return the largest score of a row too short for lanes."""
+    found = scores[0]
+    for j in range(scores.size):
+        found = scores[j] if scores[j] > found else found  # noqa: FURB136
+    return found
+
+
+@njit(fastmath={"reassoc"})
+def sum_others(exponentials: Any) -> float:
+    """Return the float64 sum of a row of exponentials but for one that is 1."""
+    prefer_wide_vectors()
+    total = 0.0
+    ones = -1.0
+    for j in range(exponentials.size):
+        exponential = exponentials[j]
+        is_largest = exponential >= 1
+        total += np.float64(0.0 if is_largest else exponential)
+        ones += 1.0 if is_largest else 0.0
+    return total + ones
+
+
+@njit()
+def move(scores: Any, offsets: Any, temperature: Any, classes: int, moved: Any) -> Any:
+    """Return scores / temperature + the offset of each class, in the buffer ``moved``."""
+    for row in range(scores.size // classes):
+        given = scores[row * classes : (row + 1) * classes]
+        result = moved[row * classes : (row + 1) * classes]
+        for j in range(classes):
+            result[j] = given[j] / temperature + offsets[j]
+    return moved

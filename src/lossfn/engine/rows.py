@@ -1,0 +1,240 @@
+"""Rows of scores and what they are compared with: recognised, refused where they do not fit, evaluated.
+
+A row is one sample: K scores, and the index of a class or a distribution over the classes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from lossfn import checks, reduce
+from lossfn.engine import batch as batches
+from lossfn.engine.batch import Batch, eagerly, is_traced
+from lossfn.engine.dispatch import ADAPTERS, path_of
+from lossfn.engine.namespaces import ArrayNamespace, compatible
+
+#: How far the probabilities of a target may sum from 1: a softmax in half precision is off by so much.
+SUM_TOLERANCE = 1e-2
+
+
+class RowFunctions(Protocol):
+    """What a row-wise loss defines, on arrays of any library; ``scores`` are (..., K)."""
+
+    def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the loss of each row."""
+
+    def row_gradient(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the gradient of each row."""
+
+    def row_hessian_product(self, ops: ArrayNamespace, scores: Any, target: Any, vector: Any) -> Any:
+        """Return the Hessian of each row times a vector of the shape of ``scores``."""
+
+    def row_hessian_diagonal(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the diagonal of the Hessian of each row."""
+
+
+def prepare(owner: str, pred: Any, target: Any, weight: Any, mask: Any) -> Batch:
+    """Return the batch of a call, with shapes, dtypes and weights checked; class indices become int64."""
+    library = batches.library_of(owner, pred=pred, target=target, weight=weight, mask=mask)
+    xp = compatible(library)
+    given = {"pred": pred, "target": target, "weight": weight, "mask": mask}
+    device = next((array.device for array in (pred, target) if library == "torch" and hasattr(array, "device")), None)
+    arrays = {
+        name: batches.as_array(owner, name, value, xp, device) for name, value in given.items() if value is not None
+    }
+    pred, target = arrays["pred"], arrays["target"]
+    result_dtype = pred.dtype
+    dtype = getattr(xp, batches.compute_dtype(owner, str(result_dtype).removeprefix("torch.")))
+    if library == "numpy":
+        dtype = np.dtype(dtype)
+    shape = _check_shapes(owner, tuple(pred.shape), tuple(target.shape))
+    pred = _cast(xp, pred, dtype)
+    if tuple(target.shape) == shape:
+        if not _is_integer(xp, target):
+            raise TypeError(
+                f"{owner}: target of shape {shape} holds class indices, which must be integers; got {target.dtype}. "
+                "Convert them, or pass a distribution over the classes for each row"
+            )
+        target = _cast(xp, target, xp.int64 if library != "jax" else target.dtype)
+    else:
+        target = _cast(xp, target, dtype)
+    if weight is not None:
+        weight = _cast(xp, arrays["weight"], dtype)
+        checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
+        if not is_traced(library, weight):
+            with eagerly(library):
+                checks.check_weights(owner, weight)
+    if mask is not None:
+        mask = arrays["mask"]
+        batches.check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
+    return Batch(library, pred, target, weight, mask, shape, dtype, result_dtype, device)
+
+
+def _check_shapes(owner: str, pred: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
+    if len(pred) >= 1 and pred[-1] >= 2 and target in (pred, pred[:-1]):
+        return pred[:-1]
+    if len(pred) < 1 or pred[-1] < 2:
+        raise ValueError(
+            f"{owner}: pred must hold at least two scores a row in its last axis; got pred {pred}. "
+            "For one score and two classes use BinaryCrossEntropy or another binary loss"
+        )
+    message = (
+        f"{owner}: target must be class indices {pred[:-1]} or distributions {pred} for pred {pred}; got target {target}"
+    )
+    if target == (*pred[:-1], 1):
+        raise ValueError(f"{message}. Use target[..., 0]")
+    if len(pred) > 2 and target == (pred[0], *pred[2:]):
+        raise ValueError(f"{message}. Classes come last: move them there, as by numpy.moveaxis(pred, 1, -1)")
+    raise ValueError(f"{message}. Nothing is broadcast: reshape one of them")
+
+
+def _cast(xp: Any, array: Any, dtype: Any) -> Any:
+    return array if array.dtype == dtype else xp.astype(array, dtype)
+
+
+def _is_integer(xp: Any, array: Any) -> bool:
+    return bool(xp.isdtype(array.dtype, "integral"))
+
+
+def is_indexed(batch: Batch) -> bool:
+    """Whether the target holds class indices, not distributions."""
+    return len(batch.target.shape) == len(batch.shape)
+
+
+def one_hot(xp: Any, index: Any, like: Any) -> Any:
+    """Return 1 at the class of each row and 0 elsewhere, in the shape and dtype of ``like``."""
+    numbers = xp.cumulative_sum(xp.ones_like(like, dtype=index.dtype), axis=-1) - 1
+    return xp.astype(index[..., None] == numbers, like.dtype)
+
+
+class RowEvaluator:
+    """The paths of one row-wise loss: array code, and kernels where there are any."""
+
+    def __init__(self, owner: str, functions: RowFunctions, kernels: Any = None) -> None:
+        self.owner = owner
+        self.functions = functions
+        self.kernels = kernels
+
+    def weighted_sum(self, batch: Batch) -> Any:
+        """Return Σ w·ℓ, differentiable where the framework differentiates."""
+        path = self._path(batch)
+        if path != "arrays":
+            return self._checked(batch, self.kernels.value(path, batch))
+        return reduce.accumulate(batch.library, self.elements(batch))
+
+    def elements(self, batch: Batch) -> Any:
+        """Return w·ℓ per row, differentiable where the framework differentiates."""
+        path = self._path(batch)
+        if path != "arrays":
+            return self._checked(batch, self.kernels.elements(path, batch))
+        self.check_concrete(batch)
+        with np.errstate(all="ignore"):
+            weight, keep, scores, target = _harmless(batch)
+            return _weighted(batch, self._function("row_value", batch)(scores, target), weight, keep, 0)
+
+    def value_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
+        """Return Σ w·ℓ and the scaled gradient."""
+        path = self._path(batch)
+        if path != "arrays":
+            gradient = np.empty(batch.pred.shape, batch.dtype) if out is None else out
+            return self._checked(batch, self.kernels.value_and_gradient(path, batch, scale, gradient)), gradient
+        self.check_concrete(batch)
+        with np.errstate(all="ignore"):
+            weight, keep, scores, target = _harmless(batch)
+            values = _weighted(batch, self._function("row_value", batch)(scores, target), weight, keep, 0)
+            slopes = self._function("row_gradient", batch)(scores, target)
+            gradient = _weighted(batch, slopes, scale if weight is None else weight * scale, keep, 1)
+        if out is not None:
+            out[...] = gradient
+            gradient = out
+        return reduce.accumulate(batch.library, values), gradient
+
+    def derivatives(self, kind: str, batch: Batch, scale: Any, *vector: Any) -> tuple[Any, ...]:
+        """Return scaled derivatives: of the kinds ``hessian``, ``hessian_diagonal`` and ``hessian_product``."""
+        self.check_concrete(batch)
+        with np.errstate(all="ignore"):
+            weight, keep, scores, target = _harmless(batch)
+            factor = scale if weight is None else weight * scale
+            if kind == "hessian":
+                block = self._hessian(batch, scores, target)
+                return (_weighted(batch, block, factor, keep, 2),)
+            values = getattr(self.functions, f"row_{kind}")(batch.ops, scores, target, *vector)
+            return (_weighted(batch, values, factor, keep, 1),)
+
+    def check_values(self, batch: Batch, keep: Any = None) -> None:
+        """Refuse the first target that is no class, or no distribution, where ``keep`` is not false."""
+        target, classes = batch.target, batch.pred.shape[-1]
+        if is_indexed(batch):
+            inside = (target >= 0) & (target < classes)
+            expected, cure = f"a class index from 0 to {classes - 1}", "rows to skip are named by mask= or ignore_index="
+        else:
+            total = batch.xp.sum(target, axis=-1)
+            inside = batch.xp.all(target >= 0, axis=-1) & (batch.xp.abs(total - 1) <= SUM_TOLERANCE)
+            expected, cure = "a distribution: numbers >= 0 that sum to 1", "independent labels take a binary loss"
+        if keep is not None:
+            inside = inside | ~keep
+        if not bool(batch.xp.all(inside)):
+            checks.raise_row_outside(self.owner, np.asarray(target), np.asarray(inside), expected, cure)
+
+    def check_concrete(self, batch: Batch) -> None:
+        """Check the targets of rows that count, where values can be looked at."""
+        with eagerly(batch.library):
+            if not is_traced(batch.library, batch.pred, batch.target, batch.weight, batch.mask):
+                weight = batch.element_weight()
+                self.check_values(batch, None if weight is None else weight != 0)
+
+    def _path(self, batch: Batch) -> str:
+        path = "arrays" if self.kernels is None else path_of(batch.library, batch.pred.size)
+        if path != "arrays" and is_indexed(batch):
+            # An index is an address: nothing may be read there before it is checked.
+            self.check_concrete(batch)
+        return path
+
+    def _checked(self, batch: Batch, result: tuple[Any, int]) -> Any:
+        values, invalid = result
+        if invalid:
+            self.check_concrete(batch)
+        return values
+
+    def _function(self, name: str, batch: Batch) -> Any:
+        if batch.library == "numpy":
+            function = getattr(self.functions, name)
+            return lambda scores, target: function(batch.ops, scores, target)
+        adapter = importlib.import_module(ADAPTERS[batch.library])
+        return adapter.rowwise(name, self.functions, batch.ops)
+
+    def _hessian(self, batch: Batch, scores: Any, target: Any) -> Any:
+        """Return the full block, one Hessian-vector product with each unit vector."""
+        first = one_hot(batch.xp, batch.xp.zeros_like(scores[..., 0], dtype=batch.xp.int32), scores)
+        units = [batch.xp.roll(first, position, axis=-1) for position in range(scores.shape[-1])]
+        product = self.functions.row_hessian_product
+        return batch.xp.stack([product(batch.ops, scores, target, unit) for unit in units], axis=-2)
+
+
+def _harmless(batch: Batch) -> tuple[Any, Any, Any, Any]:
+    """Return weight, what is kept, and scores and targets with stand-ins where rows are dropped."""
+    weight = batch.element_weight()
+    scores, target = batch.pred, batch.target
+    if weight is None:
+        return None, None, scores, target
+    xp = batch.xp
+    keep = xp.broadcast_to(weight != 0, batch.shape)
+    scores = xp.where(keep[..., None], scores, xp.zeros_like(scores))
+    if is_indexed(batch):
+        target = xp.where(keep, target, xp.zeros_like(target))
+    else:
+        target = xp.where(keep[..., None], target, xp.ones_like(target) / target.shape[-1])
+    return weight, keep, scores, target
+
+
+def _weighted(batch: Batch, values: Any, factor: Any, keep: Any, axes: int) -> Any:
+    """Return weighted rows; ``axes`` says how many axes over classes follow those of the rows."""
+    if keep is None:
+        return batch.xp.astype(values if factor is None else values * factor, batch.dtype)
+    tail: Sequence[None] = (None,) * axes
+    index = (..., *tail)
+    return batch.xp.where(keep[index], batch.xp.astype(values * factor[index], batch.dtype), batch.ops.number(0.0))

@@ -1,0 +1,197 @@
+"""Losses of rows: K scores, and the index of a class or a distribution over the classes."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar
+
+from lossfn import checks, reduce
+from lossfn.engine import rows
+from lossfn.engine.batch import Batch
+from lossfn.engine.namespaces import ArrayNamespace
+from lossfn.engine.rows import RowEvaluator
+from lossfn.fields import class_index, class_weights
+from lossfn.loss import Loss
+
+
+class RowwiseLoss(Loss):
+    """A loss of one row of K scores; classes are the last axis.
+
+    Targets are class indices (integers, one axis less than ``pred``) or distributions (the shape of ``pred``); an index
+    means the same as the distribution that is 1 there. Subclasses define the four ``row_`` functions, on arrays of any
+    library, and declare as class attributes what tests verify.
+
+    Parameters
+    ----------
+    class_weight : sequence of float, optional
+        One weight for each class. A row counts as much as the weight of its class (for a distribution: the mean weight
+        over it), in the sum and in the denominator alike.
+    ignore_index : int, optional
+        Rows with this index are masked.
+
+    Attributes
+    ----------
+    elicits : str
+        What the row that minimises the expected loss tells about the distribution of the target.
+    convex : bool
+        Whether it is convex in the scores.
+    shift_invariant : bool
+        Whether adding a number to all scores of a row changes nothing.
+    lower_bound : float
+        The infimum over scores and targets.
+    variants : tuple of dict
+        Parameter settings that the tests cover.
+    """
+
+    class_weight: tuple[float, ...] | None = class_weights(default=None, doc="one weight for each class")
+    ignore_index: int | None = class_index(default=None, doc="class index of rows that are masked")
+
+    elicits: ClassVar[str] = ""
+    convex: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    lower_bound: ClassVar[float] = 0.0
+    variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
+    task: ClassVar[str] = "multiclass"
+
+    # ---- what a loss defines ------------------------------------------------------------------------------------------
+
+    def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the loss of each row; ``target`` holds indices or distributions."""
+        raise NotImplementedError(f"{type(self).__name__} defines no row_value")
+
+    def row_gradient(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the gradient of each row."""
+        raise NotImplementedError(f"{type(self).__name__} defines no row_gradient")
+
+    def row_hessian_product(self, ops: ArrayNamespace, scores: Any, target: Any, vector: Any) -> Any:
+        """Return the Hessian of each row times a vector of the shape of ``scores``."""
+        raise NotImplementedError(f"{type(self).__name__} defines no row_hessian_product")
+
+    def row_hessian_diagonal(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the diagonal of the Hessian of each row."""
+        raise NotImplementedError(f"{type(self).__name__} defines no row_hessian_diagonal")
+
+    # ---- what follows -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _evaluator(self) -> RowEvaluator:
+        return RowEvaluator(type(self).__name__, self)
+
+    def _prepare(self, pred: Any, target: Any, weight: Any, mask: Any) -> Batch:
+        owner = type(self).__name__
+        batch = rows.prepare(owner, pred, target, weight, mask)
+        if self.ignore_index is not None:
+            _ignore(owner, batch, self.ignore_index)
+        if self.class_weight is not None:
+            _weigh_classes(owner, batch, self.class_weight)
+        return batch
+
+    def hessian_diagonal(
+        self,
+        pred: Any,
+        target: Any,
+        *,
+        weight: Any = None,
+        mask: Any = None,
+        reduction: str = "mean",
+        denominator: Any = None,
+    ) -> Any:
+        """Return the diagonal of the Hessian of each row, (..., K), scaled as the gradient."""
+        return self._derivatives("hessian_diagonal", pred, target, weight, mask, reduction, denominator)[0]
+
+    def hessian_vector_product(
+        self,
+        pred: Any,
+        target: Any,
+        vector: Any,
+        *,
+        weight: Any = None,
+        mask: Any = None,
+        reduction: str = "mean",
+        denominator: Any = None,
+    ) -> Any:
+        """Return the Hessian of each row times ``vector`` (..., K), scaled as the gradient; no block is formed."""
+        owner = type(self).__name__
+        checks.check_reduction(owner, reduction, denominator)
+        batch = self._prepare(pred, target, weight, mask)
+        vector = batch.xp.asarray(vector, dtype=batch.dtype, device=batch.device)
+        if vector.shape != batch.pred.shape:
+            raise ValueError(f"{owner}: vector must have the shape of pred {batch.pred.shape}; got {vector.shape}")
+        scale = reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
+        return batch.finish(self._evaluator.derivatives("hessian_product", batch, scale, vector)[0])
+
+    def gradient_and_hessian(
+        self,
+        pred: Any,
+        target: Any,
+        *,
+        weight: Any = None,
+        mask: Any = None,
+        reduction: str = "mean",
+        denominator: Any = None,
+        curvature: str = "exact",
+    ) -> tuple[Any, Any]:
+        """Return gradient and diagonal curvature, both (..., K), scaled as the value.
+
+        ``curvature="exact"`` is the diagonal of the Hessian. ``"diagonal_bound"`` is a positive diagonal that the
+        Hessian never exceeds, so that a Newton step with it never increases the loss; losses without one refuse it.
+        """
+        owner = type(self).__name__
+        options = {"weight": weight, "mask": mask, "reduction": reduction, "denominator": denominator}
+        gradient = self.gradient(pred, target, **options)
+        if curvature == "exact":
+            return gradient, self.hessian_diagonal(pred, target, **options)
+        if curvature != "diagonal_bound":
+            raise ValueError(f"{owner}: curvature must be one of exact, diagonal_bound; got {curvature!r}")
+        bound = self.gradient_lipschitz
+        if bound is None:
+            raise ValueError(f"{owner}: no finite bound of the Hessian is known; use curvature='exact'")
+        batch = self._prepare(pred, target, weight, mask)
+        scale = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
+        factor = batch.element_weight()
+        of_rows = scale if factor is None else (scale * factor)[..., None]
+        return gradient, batch.xp.astype(batch.xp.zeros_like(gradient) + of_rows, batch.result_dtype)
+
+    @property
+    def value_lipschitz(self) -> float | None:
+        """The smallest bound of the Euclidean length of the gradient, ``None`` if none is known."""
+        return None
+
+    @property
+    def gradient_lipschitz(self) -> float | None:
+        """A bound of the largest eigenvalue of the Hessian, ``None`` if none is known."""
+        return None
+
+    @property
+    def scale_parameters(self) -> tuple[str, ...]:
+        """The parameters that are in units of the target: none."""
+        return ()
+
+
+def _ignore(owner: str, batch: Batch, index: int) -> None:
+    if not rows.is_indexed(batch):
+        raise ValueError(f"{owner}: ignore_index={index} needs class indices as target; use mask= with distributions")
+    kept = batch.target != index
+    if batch.mask is None:
+        batch.mask = kept
+        return
+    mask = batch.mask if batch.mask.shape == kept.shape else reduce.apply_to_elements(batch.mask, batch.shape)
+    batch.mask = mask & kept
+
+
+def _weigh_classes(owner: str, batch: Batch, weights: tuple[float, ...]) -> None:
+    """Multiply the weight of each row by the weight of its class, or the mean weight over its distribution."""
+    classes = batch.pred.shape[-1]
+    if len(weights) != classes:
+        raise ValueError(f"{owner}: class_weight has {len(weights)} weights, but pred has {classes} classes")
+    xp = batch.xp
+    table = xp.asarray(weights, dtype=batch.dtype, device=batch.device)
+    if rows.is_indexed(batch):
+        # An index outside is refused later, unless its row is dropped.
+        index = xp.clip(batch.target, 0, classes - 1)
+        of_rows = xp.reshape(xp.take(table, xp.reshape(index, (-1,)), axis=0), batch.shape)
+    else:
+        of_rows = xp.sum(batch.target * table, axis=-1)
+    weight = batch.element_weight()
+    # A dropped target may be anything, even NaN.
+    batch.weight = of_rows if weight is None else xp.where(weight != 0, weight * of_rows, xp.zeros_like(of_rows))
