@@ -272,7 +272,9 @@ class ClassWeights:
         try:
             weights = tuple(float(weight) for weight in value)
         except TypeError:
-            raise TypeError(f"{owner}: {name} must be a sequence with one number for each class; got {value!r}") from None
+            raise TypeError(
+                f"{owner}: {name} must be a sequence with one number for each class; got {value!r}"
+            ) from None
         for position, weight in enumerate(weights):
             if not 0 <= weight < math.inf:
                 raise ValueError(f"{owner}: {name}[{position}] must be a finite number >= 0; got {weight}")

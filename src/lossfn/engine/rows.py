@@ -82,9 +82,7 @@ def _check_shapes(owner: str, pred: tuple[int, ...], target: tuple[int, ...]) ->
             f"{owner}: pred must hold at least two scores a row in its last axis; got pred {pred}. "
             "For one score and two classes use BinaryCrossEntropy or another binary loss"
         )
-    message = (
-        f"{owner}: target must be class indices {pred[:-1]} or distributions {pred} for pred {pred}; got target {target}"
-    )
+    message = f"{owner}: target must be class indices {pred[:-1]} or distributions {pred} for pred {pred}; got target {target}"
     if target == (*pred[:-1], 1):
         raise ValueError(f"{message}. Use target[..., 0]")
     if len(pred) > 2 and target == (pred[0], *pred[2:]):
@@ -170,7 +168,10 @@ class RowEvaluator:
         target, classes = batch.target, batch.pred.shape[-1]
         if is_indexed(batch):
             inside = (target >= 0) & (target < classes)
-            expected, cure = f"a class index from 0 to {classes - 1}", "rows to skip are named by mask= or ignore_index="
+            expected, cure = (
+                f"a class index from 0 to {classes - 1}",
+                "rows to skip are named by mask= or ignore_index=",
+            )
         else:
             total = batch.xp.sum(target, axis=-1)
             inside = batch.xp.all(target >= 0, axis=-1) & (batch.xp.abs(total - 1) <= SUM_TOLERANCE)

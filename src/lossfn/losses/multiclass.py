@@ -27,7 +27,9 @@ class LogScoreTerm(PointwiseLoss):
 class CrossEntropy(SoftmaxLoss):
     """Negative log-likelihood."""
 
-    inputs: str = choice(default="logits", options=("logits", "log_probabilities", "probabilities"), doc="what scores are")
+    inputs: str = choice(
+        default="logits", options=("logits", "log_probabilities", "probabilities"), doc="what scores are"
+    )
     label_smoothing: float = half_open_fraction(default=0.0, symbol=r"\varepsilon", doc="share spread over all classes")
     temperature: float = positive(default=1.0, symbol="T", doc="divides the logits")
     z_loss: float = nonnegative(default=0.0, symbol=r"\zeta", doc="factor on the squared log-sum-exp of the logits")
