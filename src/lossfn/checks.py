@@ -98,16 +98,16 @@ def _raise_outside(owner: str, name: str, values: Any, inside: Any, expected: st
     raise ValueError(f"{owner}: {name}{place} = {values[index]!s} is not {expected}{others}{advice}")
 
 
-def raise_row_outside(owner: str, target: Any, inside: Any, expected: str, cure: str) -> NoReturn:
+def raise_row_outside(owner: str, name: str, target: Any, inside: Any, expected: str, cure: str) -> NoReturn:
     """Report the first target of a row-wise loss that is no class, or no distribution."""
     if target.shape == inside.shape:
-        _raise_outside(owner, "target", target, inside, expected, cure)
+        _raise_outside(owner, name, target, inside, expected, cure)
     outside = np.flatnonzero(~inside)
     row = target.reshape(-1, target.shape[-1])[outside[0]]
     place = ", ".join(str(int(position)) for position in np.unravel_index(outside[0], inside.shape))
     found = f"sums to {row.sum():g}" if (row >= 0).all() else f"holds {row[~(row >= 0)][0]:g}"
     others = f" ({outside.size} rows do not fit)" if outside.size > 1 else ""
-    raise ValueError(f"{owner}: target[{place}] is not {expected}: it {found}{others}; {cure}")
+    raise ValueError(f"{owner}: {name}[{place}] is not {expected}: it {found}{others}; {cure}")
 
 
 def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Any) -> None:

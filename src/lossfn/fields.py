@@ -258,12 +258,8 @@ class ClassWeights:
     """A parameter with one weight for each class, kept as a tuple so that losses stay hashable."""
 
     doc: str
-    symbol: str = "w"
-    in_target_units: bool = False
-
-    def is_symbolic(self, value: Any) -> bool:
-        """Whether this value enters an expression as a symbol: never."""
-        return False
+    symbol: ClassVar[str] = "w"
+    in_target_units: ClassVar[bool] = False
 
     def validate(self, owner: str, name: str, value: Any) -> Any:
         """Return a tuple of floats, or ``None``."""
@@ -272,9 +268,7 @@ class ClassWeights:
         try:
             weights = tuple(float(weight) for weight in value)
         except TypeError:
-            raise TypeError(
-                f"{owner}: {name} must be a sequence with one number for each class; got {value!r}"
-            ) from None
+            raise TypeError(f"{owner}: {name} must be a sequence of one number a class; got {value!r}") from None
         for position, weight in enumerate(weights):
             if not 0 <= weight < math.inf:
                 raise ValueError(f"{owner}: {name}[{position}] must be a finite number >= 0; got {weight}")
@@ -288,12 +282,8 @@ class ClassIndex:
     """An optional parameter that is an integer."""
 
     doc: str
-    symbol: str = ""
-    in_target_units: bool = False
-
-    def is_symbolic(self, value: Any) -> bool:
-        """Whether this value enters an expression as a symbol: never."""
-        return False
+    symbol: ClassVar[str] = ""
+    in_target_units: ClassVar[bool] = False
 
     def validate(self, owner: str, name: str, value: Any) -> Any:
         """Return an int, or ``None``."""

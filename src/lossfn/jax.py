@@ -12,6 +12,7 @@ except ImportError as error:
 
 from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
+from lossfn.engine.rows import RowFunctions, joined
 
 
 def evaluate(function: str, definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> tuple[Any, ...]:
@@ -95,3 +96,45 @@ def _refuse_target(tangents: Any) -> None:
             "losses are differentiated by the prediction only; use jax.grad(..., argnums=<the prediction>), "
             "or jax.lax.stop_gradient(target)"
         )
+
+
+@cache
+def rowwise(name: str, functions: RowFunctions, ops: ArrayNamespace) -> Any:
+    """Return the function ``name`` of a row-wise loss, of scores and targets, differentiable by the scores."""
+
+    @jax.custom_jvp
+    def product(vector: Any, scores: Any, targets: Any) -> Any:
+        return functions.row_hessian_product(ops, scores, joined(targets), vector)
+
+    @jax.custom_jvp
+    def gradient(scores: Any, targets: Any) -> Any:
+        return functions.row_gradient(ops, scores, joined(targets))
+
+    @jax.custom_jvp
+    def value(scores: Any, targets: Any) -> Any:
+        return functions.row_value(ops, scores, joined(targets))
+
+    def value_jvp(primals: Any, tangents: Any) -> Any:
+        _refuse_target(tangents[1])
+        slopes = gradient(*primals)
+        return value(*primals), _product(slopes, tangents[0]).sum(-1)
+
+    def gradient_jvp(primals: Any, tangents: Any) -> Any:
+        _refuse_target(tangents[1])
+        slopes = gradient(*primals)
+        move = tangents[0]
+        return slopes, jax.numpy.zeros_like(slopes) if _is_zero(move) else product(move, *primals)
+
+    def product_jvp(primals: Any, tangents: Any) -> Any:
+        # It is linear in the vector; by the scores it would be a third derivative.
+        if not all(map(_is_zero, jax.tree.leaves(tangents[1:], is_leaf=_is_zero))):
+            raise NotImplementedError("losses are differentiated twice; a third derivative is not available")
+        result = product(*primals)
+        move = tangents[0]
+        return result, jax.numpy.zeros_like(result) if _is_zero(move) else product(move, *primals[1:])
+
+    value.defjvp(value_jvp, symbolic_zeros=True)
+    gradient.defjvp(gradient_jvp, symbolic_zeros=True)
+    product.defjvp(product_jvp, symbolic_zeros=True)
+    function = {"row_value": value, "row_gradient": gradient}[name]
+    return lambda scores, *targets: function(scores, targets)

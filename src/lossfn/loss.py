@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from lossfn import checks, fields, reduce
 from lossfn.engine import batch as batches
-from lossfn.engine.dispatch import Evaluator
 from lossfn.equivalents import Equivalent
 from lossfn.fields import Domain, Parts
 from lossfn.reduce import Total
@@ -71,7 +70,7 @@ class Loss:
         return batches.prepare(type(self).__name__, self.heads, pred, target, weight, mask, self.target.labels)
 
     @property
-    def _evaluator(self) -> Evaluator:
+    def _evaluator(self) -> Any:
         """What computes this loss."""
         raise NotImplementedError
 

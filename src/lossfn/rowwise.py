@@ -52,8 +52,9 @@ class RowwiseLoss(Loss):
     lower_bound: ClassVar[float] = 0.0
     variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     task: ClassVar[str] = "multiclass"
+    parts: ClassVar[tuple[str, ...]] = ("target",)
 
-    # ---- what a loss defines ------------------------------------------------------------------------------------------
+    # ---- what a loss defines ------------------------------------------------------------------------------------
 
     def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the loss of each row; ``target`` holds indices or distributions."""
@@ -71,15 +72,15 @@ class RowwiseLoss(Loss):
         """Return the diagonal of the Hessian of each row."""
         raise NotImplementedError(f"{type(self).__name__} defines no row_hessian_diagonal")
 
-    # ---- what follows -------------------------------------------------------------------------------------------------
+    # ---- what follows -------------------------------------------------------------------------------------------
 
     @cached_property
     def _evaluator(self) -> RowEvaluator:
-        return RowEvaluator(type(self).__name__, self)
+        return RowEvaluator(type(self).__name__, self, self.parts)
 
-    def _prepare(self, pred: Any, target: Any, weight: Any, mask: Any) -> Batch:
+    def _prepare(self, pred: Any, target: Any, weight: Any = None, mask: Any = None) -> Batch:
         owner = type(self).__name__
-        batch = rows.prepare(owner, pred, target, weight, mask)
+        batch = rows.prepare(owner, pred, target, weight, mask, self.parts)
         if self.ignore_index is not None:
             _ignore(owner, batch, self.ignore_index)
         if self.class_weight is not None:
@@ -171,7 +172,7 @@ class RowwiseLoss(Loss):
 def _ignore(owner: str, batch: Batch, index: int) -> None:
     if not rows.is_indexed(batch):
         raise ValueError(f"{owner}: ignore_index={index} needs class indices as target; use mask= with distributions")
-    kept = batch.target != index
+    kept = batch.targets[0] != index
     if batch.mask is None:
         batch.mask = kept
         return
@@ -188,10 +189,10 @@ def _weigh_classes(owner: str, batch: Batch, weights: tuple[float, ...]) -> None
     table = xp.asarray(weights, dtype=batch.dtype, device=batch.device)
     if rows.is_indexed(batch):
         # An index outside is refused later, unless its row is dropped.
-        index = xp.clip(batch.target, 0, classes - 1)
+        index = xp.clip(batch.targets[0], 0, classes - 1)
         of_rows = xp.reshape(xp.take(table, xp.reshape(index, (-1,)), axis=0), batch.shape)
     else:
-        of_rows = xp.sum(batch.target * table, axis=-1)
+        of_rows = xp.sum(batch.targets[0] * table, axis=-1)
     weight = batch.element_weight()
     # A dropped target may be anything, even NaN.
     batch.weight = of_rows if weight is None else xp.where(weight != 0, weight * of_rows, xp.zeros_like(of_rows))

@@ -12,8 +12,11 @@ from lossfn.engine import rows
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.row_kernels import RowKernels
 from lossfn.engine.rows import RowEvaluator
+from lossfn.fields import choice, half_open_fraction, nonnegative, positive
 from lossfn.pointwise import PointwiseLoss
 from lossfn.rowwise import RowwiseLoss
+
+INPUTS = ("logits", "log_probabilities", "probabilities")
 
 
 class Softmax(NamedTuple):
@@ -54,6 +57,17 @@ class SoftmaxLoss(RowwiseLoss):
     ``term`` is a ``PointwiseLoss`` of a log-probability and of the share of the class in the target (1 and 0 for class
     indices). Gradient and Hessian of a row follow from its derivatives.
 
+    Parameters
+    ----------
+    inputs : {"logits", "log_probabilities", "probabilities"}
+        What scores are; the latter two are used as they are.
+    label_smoothing : float
+        Share of every target that is spread evenly over all classes.
+    temperature : float
+        Divides the logits.
+    z_loss : float
+        Factor on the square of the log-sum-exp of the (divided) logits, which keeps them near zero.
+
     Attributes
     ----------
     term : PointwiseLoss
@@ -62,27 +76,37 @@ class SoftmaxLoss(RowwiseLoss):
         Whether classes with the share 0 contribute nothing: then class indices need no other log-probability.
     """
 
+    inputs: str = choice(default="logits", options=INPUTS, doc="what scores are")
+    label_smoothing: float = half_open_fraction(
+        default=0.0, symbol=r"\varepsilon", doc="share of the target that is spread over all classes"
+    )
+    temperature: float = positive(default=1.0, symbol="T", doc="divides the logits")
+    z_loss: float = nonnegative(default=0.0, symbol=r"\zeta", doc="factor on the squared log-sum-exp of the logits")
+
     needs_target_class_only: ClassVar[bool] = True
-    inputs: ClassVar[str] = "logits"
-    temperature: ClassVar[float] = 1.0
-    label_smoothing: ClassVar[float] = 0.0
-    z_loss: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.inputs != "logits" and (self.temperature != 1.0 or self.z_loss):
+            raise ValueError(
+                f"{type(self).__name__}: temperature and z_loss act on logits; inputs={self.inputs!r} has none"
+            )
 
     @cached_property
     def term(self) -> PointwiseLoss:
         """What one class contributes: a loss of its log-probability and its share in the target."""
         raise NotImplementedError(f"{type(self).__name__} defines no term")
 
-    def offset(self, classes: int) -> tuple[float, ...] | None:
+    def offset(self, classes: int) -> tuple[float, ...] | None:  # noqa: ARG002 (of some losses)
         """Return what is added to the scores of each class, or ``None``."""
         return None
 
     @cached_property
     def _evaluator(self) -> RowEvaluator:
         kernels = RowKernels(self) if self.inputs == "logits" else None
-        return RowEvaluator(type(self).__name__, self, kernels)
+        return RowEvaluator(type(self).__name__, self, self.parts, kernels)
 
-    # ---- array code ---------------------------------------------------------------------------------------------------
+    # ---- array code -----------------------------------------------------------------------------------------------
 
     def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the loss of each row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 try:
@@ -12,6 +12,7 @@ except ImportError as error:
 
 from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
+from lossfn.engine.rows import RowFunctions, joined
 
 
 def evaluate(function: str, definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> tuple[Any, ...]:
@@ -132,3 +133,99 @@ def _hessian_columns(ctx: Any) -> list[tuple[Any, ...]]:
 def _sum_of_products(factors: Any, moves: Any) -> Any:
     products = [factor * move for factor, move in zip(factors, moves, strict=True) if move is not None]
     return sum(products[1:], start=products[0]) if products else None
+
+
+def rowwise(name: str, functions: RowFunctions, ops: ArrayNamespace) -> Callable[..., Any]:
+    """Return the function ``name`` of a row-wise loss, of scores and targets, differentiable by the scores."""
+    function = {"row_value": _RowValue, "row_gradient": _RowGradient}[name]
+
+    def apply(scores: Any, *targets: Any) -> Any:
+        if any(target.requires_grad for target in targets):
+            _refuse_target()
+        return function.apply(functions, ops, scores, *targets)
+
+    return apply
+
+
+class _Rows(torch.autograd.Function):
+    """A function of the scores and targets of rows; only the scores have derivatives."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ARG004 (PyTorch's signature)
+        ctx.functions, ctx.ops, *arguments = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*arguments)
+        ctx.save_for_forward(*arguments)
+
+    @staticmethod
+    def upstream(ctx: Any, gradient: Any) -> tuple[Any, ...]:
+        """Return what ``backward`` returns: nothing but the gradient of the scores."""
+        return (None, None, gradient, *[None] * (len(ctx.saved_tensors) - 1))
+
+
+class _RowValue(_Rows):
+    """Values of rows; their derivative is the gradient in closed form."""
+
+    @staticmethod
+    def forward(functions: RowFunctions, ops: ArrayNamespace, scores: Any, *targets: Any) -> Any:
+        return functions.row_value(ops, scores, joined(targets))
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Any) -> Any:
+        if upstream is None:
+            return _Rows.upstream(ctx, None)
+        gradient = _RowGradient.apply(ctx.functions, ctx.ops, *ctx.saved_tensors)
+        return _Rows.upstream(ctx, upstream[..., None] * gradient)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        gradient = _RowGradient.apply(ctx.functions, ctx.ops, *ctx.saved_tensors)
+        return (gradient * _row_tangent(tangents)).sum(-1)
+
+
+class _RowGradient(_Rows):
+    """Gradients of rows; their derivative is the Hessian-vector product in closed form."""
+
+    @staticmethod
+    def forward(functions: RowFunctions, ops: ArrayNamespace, scores: Any, *targets: Any) -> Any:
+        return functions.row_gradient(ops, scores, joined(targets))
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Any) -> Any:
+        if upstream is None:
+            return _Rows.upstream(ctx, None)
+        # The Hessian is symmetric.
+        product = _RowHessianProduct.apply(ctx.functions, ctx.ops, upstream, *ctx.saved_tensors)
+        return _Rows.upstream(ctx, product)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        return _RowHessianProduct.apply(ctx.functions, ctx.ops, _row_tangent(tangents), *ctx.saved_tensors)
+
+
+class _RowHessianProduct(torch.autograd.Function):
+    """Hessian-vector products; a third derivative is refused."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(functions: RowFunctions, ops: ArrayNamespace, vector: Any, scores: Any, *targets: Any) -> Any:
+        return functions.row_hessian_product(ops, scores, joined(targets), vector)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Any) -> NoReturn:
+        raise NotImplementedError("losses are differentiated twice; a third derivative is not available")
+
+    jvp = backward
+
+
+def _row_tangent(tangents: Sequence[Any]) -> Any:
+    if any(tangent is not None for tangent in tangents[3:]):
+        _refuse_target()
+    return tangents[2]

@@ -210,6 +210,7 @@ def _as_real(owner: str, name: str, value: Any, dtype: np.dtype[Any]) -> np.ndar
 
 
 def compute_dtype(owner: str, name: str) -> str:
+    """Return the dtype in which predictions of a dtype are computed; others are refused."""
     if name not in COMPUTE:
         cure = "; convert it with pred.astype(float)" if name.startswith(("int", "uint", "bool")) else ""
         raise TypeError(f"{owner}: pred must be float16, bfloat16, float32 or float64; got {name}{cure}")
@@ -217,6 +218,7 @@ def compute_dtype(owner: str, name: str) -> str:
 
 
 def check_mask(owner: str, mask: Any, shape: tuple[int, ...], *, is_bool: bool) -> None:
+    """Refuse a mask that is not boolean or has not the shape of rows or elements."""
     if not is_bool:
         raise TypeError(f"{owner}: mask must be boolean (True keeps an element); got dtype {mask.dtype}")
     checks.check_row_shape(owner, "mask", tuple(mask.shape), shape)

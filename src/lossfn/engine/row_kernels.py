@@ -6,7 +6,7 @@ Exponentials are taken over several short rows at once: a loop of ten classes wo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -167,15 +167,26 @@ GIVEN_SHARES = """
 class Terms(Protocol):
     """What kernels need to know of a softmax loss."""
 
-    needs_target_class_only: bool
-    temperature: float
-    label_smoothing: float
-    z_loss: float
+    needs_target_class_only: ClassVar[bool]
 
     @property
-    def term(self) -> Any: ...
+    def temperature(self) -> float:
+        """What divides the scores."""
 
-    def offset(self, classes: int) -> tuple[float, ...] | None: ...
+    @property
+    def label_smoothing(self) -> float:
+        """The share of a target that is spread over all classes."""
+
+    @property
+    def z_loss(self) -> float:
+        """The factor on the squared log-sum-exp."""
+
+    @property
+    def term(self) -> Any:
+        """The pointwise loss of one class."""
+
+    def offset(self, classes: int) -> tuple[float, ...] | None:
+        """Return what is added to the scores of each class, or ``None``."""
 
 
 class Variant(NamedTuple):
@@ -194,7 +205,8 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
     """Return the module of one loop."""
     with_gradient = variant.kind == "value_and_gradient"
     function = definition.functions["value_and_gradient" if with_gradient else "value"]
-    lines = [*function.lines, *(f"{name} = {text}" for name, text in zip(("value", "slope"), function.results))]
+    names = ("value", "slope")[: len(function.results)]
+    lines = [*function.lines, *(f"{name} = {text}" for name, text in zip(names, function.results, strict=True))]
     weigh = []
     if variant.z_loss:
         weigh = ["total = tops[row] + log_total", "value += z_weight * total * total"]
@@ -284,7 +296,7 @@ class RowKernels:
         classes = batch.pred.shape[-1]
         count = batch.size
         weight = batch.element_weight()
-        indexed = batch.target.ndim == len(batch.shape)
+        indexed = batch.targets[0].ndim == len(batch.shape)
         hard = indexed and loss.needs_target_class_only and not loss.label_smoothing
         offset = loss.offset(classes)
         moved = offset is not None or loss.temperature != 1.0
@@ -296,7 +308,7 @@ class RowKernels:
             name = f"lossfn_rows_{definition.key}_" + "_".join(map(str, variant))
             loop = load(name, lambda *, cached: source(definition, variant, cached=cached))
             self._loops[variant] = loop
-        target = batch.target.reshape(-1)
+        target = batch.targets[0].reshape(-1)
         if weight is None:
             weight = np.empty(0, batch.dtype)
         else:

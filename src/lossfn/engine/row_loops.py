@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from lossfn.engine.loops import prefer_wide_vectors
+from lossfn.engine import loops
 from lossfn.engine.primitives.kernels.compile import njit
+
+# Compiled code calls it without the argument that it has for the type checker.
+prefer_wide_vectors: Any = loops.prefer_wide_vectors
 
 
 #: Numbers compared side by side.
@@ -27,11 +30,11 @@ def largest(scores: Any, lanes: Any) -> Any:
         for chunk in range(1, whole):
             part = scores[chunk * LANES : (chunk + 1) * LANES]
             for lane in range(LANES):
-                lanes[lane] = part[lane] if part[lane] > lanes[lane] else lanes[lane]  # noqa: FURB136 (unlike max)
+                lanes[lane] = part[lane] if part[lane] > lanes[lane] else lanes[lane]
         for lane in range(LANES):
-            found = lanes[lane] if lanes[lane] > found else found  # noqa: FURB136
+            found = lanes[lane] if lanes[lane] > found else found
     for j in range(whole * LANES, scores.size):
-        found = scores[j] if scores[j] > found else found  # noqa: FURB136
+        found = scores[j] if scores[j] > found else found
     return found
 
 
@@ -41,7 +44,7 @@ def largest_of_few(scores: Any) -> Any:
     """Return the largest score of a row too short for lanes."""
     found = scores[0]
     for j in range(scores.size):
-        found = scores[j] if scores[j] > found else found  # noqa: FURB136
+        found = scores[j] if scores[j] > found else found
     return found
 
 

@@ -37,31 +37,25 @@ class RowFunctions(Protocol):
         """Return the diagonal of the Hessian of each row."""
 
 
-def prepare(owner: str, pred: Any, target: Any, weight: Any, mask: Any) -> Batch:
+def prepare(owner: str, pred: Any, target: Any, weight: Any, mask: Any, parts: tuple[str, ...] = ("target",)) -> Batch:
     """Return the batch of a call, with shapes, dtypes and weights checked; class indices become int64."""
-    library = batches.library_of(owner, pred=pred, target=target, weight=weight, mask=mask)
+    targets = batches.split(owner, target, parts)
+    given = {"pred": pred, **dict(zip(parts, targets, strict=True)), "weight": weight, "mask": mask}
+    library = batches.library_of(owner, **given)
     xp = compatible(library)
-    given = {"pred": pred, "target": target, "weight": weight, "mask": mask}
-    device = next((array.device for array in (pred, target) if library == "torch" and hasattr(array, "device")), None)
+    devices = (array.device for array in (pred, *targets) if hasattr(array, "device"))
+    device = next(devices, None) if library == "torch" else None
     arrays = {
         name: batches.as_array(owner, name, value, xp, device) for name, value in given.items() if value is not None
     }
-    pred, target = arrays["pred"], arrays["target"]
+    pred = arrays["pred"]
     result_dtype = pred.dtype
     dtype = getattr(xp, batches.compute_dtype(owner, str(result_dtype).removeprefix("torch.")))
-    if library == "numpy":
-        dtype = np.dtype(dtype)
-    shape = _check_shapes(owner, tuple(pred.shape), tuple(target.shape))
+    dtype = np.dtype(dtype) if library == "numpy" else dtype
+    _check_scores(owner, tuple(pred.shape))
+    shape = tuple(pred.shape[:-1])
     pred = _cast(xp, pred, dtype)
-    if tuple(target.shape) == shape:
-        if not _is_integer(xp, target):
-            raise TypeError(
-                f"{owner}: target of shape {shape} holds class indices, which must be integers; got {target.dtype}. "
-                "Convert them, or pass a distribution over the classes for each row"
-            )
-        target = _cast(xp, target, xp.int64 if library != "jax" else target.dtype)
-    else:
-        target = _cast(xp, target, dtype)
+    targets = tuple(_as_target(owner, name, arrays[name], xp, pred) for name in parts)
     if weight is not None:
         weight = _cast(xp, arrays["weight"], dtype)
         checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
@@ -71,21 +65,37 @@ def prepare(owner: str, pred: Any, target: Any, weight: Any, mask: Any) -> Batch
     if mask is not None:
         mask = arrays["mask"]
         batches.check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
-    return Batch(library, pred, target, weight, mask, shape, dtype, result_dtype, device)
+    return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device)
 
 
-def _check_shapes(owner: str, pred: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
-    if len(pred) >= 1 and pred[-1] >= 2 and target in (pred, pred[:-1]):
-        return pred[:-1]
-    if len(pred) < 1 or pred[-1] < 2:
+def _check_scores(owner: str, pred: tuple[int, ...]) -> None:
+    if not pred or pred[-1] < 2:
         raise ValueError(
             f"{owner}: pred must hold at least two scores a row in its last axis; got pred {pred}. "
             "For one score and two classes use BinaryCrossEntropy or another binary loss"
         )
-    message = f"{owner}: target must be class indices {pred[:-1]} or distributions {pred} for pred {pred}; got target {target}"
-    if target == (*pred[:-1], 1):
-        raise ValueError(f"{message}. Use target[..., 0]")
-    if len(pred) > 2 and target == (pred[0], *pred[2:]):
+
+
+def _as_target(owner: str, name: str, target: Any, xp: Any, pred: Any) -> Any:
+    """Return class indices as integers, a distribution in the dtype of the scores."""
+    scores, shape = tuple(pred.shape), tuple(target.shape)
+    if shape == scores:
+        return _cast(xp, target, pred.dtype)
+    if shape == scores[:-1]:
+        if not xp.isdtype(target.dtype, "integral"):
+            raise TypeError(
+                f"{owner}: {name} of shape {shape} holds class indices, which must be integers; got {target.dtype}. "
+                "Convert them, or pass a distribution over the classes for each row"
+            )
+        # JAX has no int64 by default.
+        return target if "jax" in xp.__name__ else _cast(xp, target, xp.int64)
+    message = (
+        f"{owner}: {name} must be class indices {scores[:-1]} or distributions {scores} for pred {scores}; "
+        f"got {name} {shape}"
+    )
+    if shape == (*scores[:-1], 1):
+        raise ValueError(f"{message}. Use {name}[..., 0]")
+    if len(scores) > 2 and shape == (scores[0], *scores[2:]):
         raise ValueError(f"{message}. Classes come last: move them there, as by numpy.moveaxis(pred, 1, -1)")
     raise ValueError(f"{message}. Nothing is broadcast: reshape one of them")
 
@@ -94,13 +104,9 @@ def _cast(xp: Any, array: Any, dtype: Any) -> Any:
     return array if array.dtype == dtype else xp.astype(array, dtype)
 
 
-def _is_integer(xp: Any, array: Any) -> bool:
-    return bool(xp.isdtype(array.dtype, "integral"))
-
-
 def is_indexed(batch: Batch) -> bool:
     """Whether the target holds class indices, not distributions."""
-    return len(batch.target.shape) == len(batch.shape)
+    return len(batch.targets[0].shape) == len(batch.shape)
 
 
 def one_hot(xp: Any, index: Any, like: Any) -> Any:
@@ -112,9 +118,10 @@ def one_hot(xp: Any, index: Any, like: Any) -> Any:
 class RowEvaluator:
     """The paths of one row-wise loss: array code, and kernels where there are any."""
 
-    def __init__(self, owner: str, functions: RowFunctions, kernels: Any = None) -> None:
+    def __init__(self, owner: str, functions: RowFunctions, parts: tuple[str, ...], kernels: Any = None) -> None:
         self.owner = owner
         self.functions = functions
+        self.parts = parts
         self.kernels = kernels
 
     def weighted_sum(self, batch: Batch) -> Any:
@@ -131,8 +138,8 @@ class RowEvaluator:
             return self._checked(batch, self.kernels.elements(path, batch))
         self.check_concrete(batch)
         with np.errstate(all="ignore"):
-            weight, keep, scores, target = _harmless(batch)
-            return _weighted(batch, self._function("row_value", batch)(scores, target), weight, keep, 0)
+            weight, keep, scores, targets = _harmless(batch)
+            return _weighted(batch, self._function("row_value", batch)(scores, *targets), weight, keep, 0)
 
     def value_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
         """Return Σ w·ℓ and the scaled gradient."""
@@ -142,9 +149,9 @@ class RowEvaluator:
             return self._checked(batch, self.kernels.value_and_gradient(path, batch, scale, gradient)), gradient
         self.check_concrete(batch)
         with np.errstate(all="ignore"):
-            weight, keep, scores, target = _harmless(batch)
-            values = _weighted(batch, self._function("row_value", batch)(scores, target), weight, keep, 0)
-            slopes = self._function("row_gradient", batch)(scores, target)
+            weight, keep, scores, targets = _harmless(batch)
+            values = _weighted(batch, self._function("row_value", batch)(scores, *targets), weight, keep, 0)
+            slopes = self._function("row_gradient", batch)(scores, *targets)
             gradient = _weighted(batch, slopes, scale if weight is None else weight * scale, keep, 1)
         if out is not None:
             out[...] = gradient
@@ -155,36 +162,32 @@ class RowEvaluator:
         """Return scaled derivatives: of the kinds ``hessian``, ``hessian_diagonal`` and ``hessian_product``."""
         self.check_concrete(batch)
         with np.errstate(all="ignore"):
-            weight, keep, scores, target = _harmless(batch)
+            weight, keep, scores, targets = _harmless(batch)
             factor = scale if weight is None else weight * scale
             if kind == "hessian":
-                block = self._hessian(batch, scores, target)
-                return (_weighted(batch, block, factor, keep, 2),)
-            values = getattr(self.functions, f"row_{kind}")(batch.ops, scores, target, *vector)
+                return (_weighted(batch, self._hessian(batch, scores, targets), factor, keep, 2),)
+            values = getattr(self.functions, f"row_{kind}")(batch.ops, scores, joined(targets), *vector)
             return (_weighted(batch, values, factor, keep, 1),)
 
     def check_values(self, batch: Batch, keep: Any = None) -> None:
         """Refuse the first target that is no class, or no distribution, where ``keep`` is not false."""
-        target, classes = batch.target, batch.pred.shape[-1]
-        if is_indexed(batch):
-            inside = (target >= 0) & (target < classes)
-            expected, cure = (
-                f"a class index from 0 to {classes - 1}",
-                "rows to skip are named by mask= or ignore_index=",
-            )
-        else:
-            total = batch.xp.sum(target, axis=-1)
-            inside = batch.xp.all(target >= 0, axis=-1) & (batch.xp.abs(total - 1) <= SUM_TOLERANCE)
-            expected, cure = "a distribution: numbers >= 0 that sum to 1", "independent labels take a binary loss"
-        if keep is not None:
-            inside = inside | ~keep
-        if not bool(batch.xp.all(inside)):
-            checks.raise_row_outside(self.owner, np.asarray(target), np.asarray(inside), expected, cure)
+        xp, classes = batch.xp, batch.pred.shape[-1]
+        for name, target in zip(self.parts, batch.targets, strict=True):
+            if len(target.shape) == len(batch.shape):
+                inside = (target >= 0) & (target < classes)
+                expected, cure = f"a class index from 0 to {classes - 1}", "rows are skipped by mask= or ignore_index="
+            else:
+                inside = xp.all(target >= 0, axis=-1) & (xp.abs(xp.sum(target, axis=-1) - 1) <= SUM_TOLERANCE)
+                expected, cure = "a distribution: numbers >= 0 that sum to 1", "independent labels take a binary loss"
+            if keep is not None:
+                inside = inside | ~keep
+            if not bool(xp.all(inside)):
+                checks.raise_row_outside(self.owner, name, np.asarray(target), np.asarray(inside), expected, cure)
 
     def check_concrete(self, batch: Batch) -> None:
         """Check the targets of rows that count, where values can be looked at."""
         with eagerly(batch.library):
-            if not is_traced(batch.library, batch.pred, batch.target, batch.weight, batch.mask):
+            if not is_traced(batch.library, batch.pred, *batch.targets, batch.weight, batch.mask):
                 weight = batch.element_weight()
                 self.check_values(batch, None if weight is None else weight != 0)
 
@@ -204,32 +207,37 @@ class RowEvaluator:
     def _function(self, name: str, batch: Batch) -> Any:
         if batch.library == "numpy":
             function = getattr(self.functions, name)
-            return lambda scores, target: function(batch.ops, scores, target)
+            return lambda scores, *targets: function(batch.ops, scores, joined(targets))
         adapter = importlib.import_module(ADAPTERS[batch.library])
         return adapter.rowwise(name, self.functions, batch.ops)
 
-    def _hessian(self, batch: Batch, scores: Any, target: Any) -> Any:
+    def _hessian(self, batch: Batch, scores: Any, targets: tuple[Any, ...]) -> Any:
         """Return the full block, one Hessian-vector product with each unit vector."""
         first = one_hot(batch.xp, batch.xp.zeros_like(scores[..., 0], dtype=batch.xp.int32), scores)
         units = [batch.xp.roll(first, position, axis=-1) for position in range(scores.shape[-1])]
         product = self.functions.row_hessian_product
-        return batch.xp.stack([product(batch.ops, scores, target, unit) for unit in units], axis=-2)
+        return batch.xp.stack([product(batch.ops, scores, joined(targets), unit) for unit in units], axis=-2)
 
 
-def _harmless(batch: Batch) -> tuple[Any, Any, Any, Any]:
+def joined(targets: tuple[Any, ...]) -> Any:
+    """Return the target as a loss takes it: alone, or the tuple of its parts."""
+    return targets[0] if len(targets) == 1 else targets
+
+
+def _harmless(batch: Batch) -> tuple[Any, Any, Any, tuple[Any, ...]]:
     """Return weight, what is kept, and scores and targets with stand-ins where rows are dropped."""
     weight = batch.element_weight()
-    scores, target = batch.pred, batch.target
     if weight is None:
-        return None, None, scores, target
+        return None, None, batch.pred, batch.targets
     xp = batch.xp
     keep = xp.broadcast_to(weight != 0, batch.shape)
-    scores = xp.where(keep[..., None], scores, xp.zeros_like(scores))
-    if is_indexed(batch):
-        target = xp.where(keep, target, xp.zeros_like(target))
-    else:
-        target = xp.where(keep[..., None], target, xp.ones_like(target) / target.shape[-1])
-    return weight, keep, scores, target
+    targets = tuple(
+        xp.where(keep, target, xp.zeros_like(target))
+        if len(target.shape) == len(batch.shape)
+        else xp.where(keep[..., None], target, xp.ones_like(target) / target.shape[-1])
+        for target in batch.targets
+    )
+    return weight, keep, xp.where(keep[..., None], batch.pred, xp.zeros_like(batch.pred)), targets
 
 
 def _weighted(batch: Batch, values: Any, factor: Any, keep: Any, axes: int) -> Any:

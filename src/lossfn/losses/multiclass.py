@@ -5,10 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from lossfn import fields
-from lossfn.fields import choice, half_open_fraction, nonnegative, positive
 from lossfn.pointwise import PointwiseLoss
 from lossfn.softmax import SoftmaxLoss
 
@@ -26,13 +23,6 @@ class LogScoreTerm(PointwiseLoss):
 
 class CrossEntropy(SoftmaxLoss):
     """Negative log-likelihood."""
-
-    inputs: str = choice(
-        default="logits", options=("logits", "log_probabilities", "probabilities"), doc="what scores are"
-    )
-    label_smoothing: float = half_open_fraction(default=0.0, symbol=r"\varepsilon", doc="share spread over all classes")
-    temperature: float = positive(default=1.0, symbol="T", doc="divides the logits")
-    z_loss: float = nonnegative(default=0.0, symbol=r"\zeta", doc="factor on the squared log-sum-exp of the logits")
 
     elicits = "probabilities"
     convex = True
