@@ -14,6 +14,7 @@ from lossfn.engine.namespaces import compatible
 
 if TYPE_CHECKING:
     from lossfn.pointwise import PointwiseLoss
+    from lossfn.rowwise import RowwiseLoss
 
 
 def weighted_mean(target: Any, weight: Any) -> Any:
@@ -171,3 +172,45 @@ def implied_probability(loss: PointwiseLoss, pred: Any) -> Any:
     certain = xp.abs(if_negative) == math.inf
     ratio = if_negative / xp.where(certain, xp.ones_like(pred), if_negative - if_positive)
     return xp.clip(xp.where(certain, xp.ones_like(pred), ratio) + 0.0, 0.0, 1.0)
+
+
+def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None) -> Any:
+    """Return the row of scores that minimises the weighted loss, by Newton steps in a trust region."""
+    from scipy.optimize import minimize
+
+    owner = type(loss).__name__
+    target = np.asarray(batches.as_numpy(owner, "target", target))
+    if target.ndim == 1:
+        width = int(target.max(initial=-1)) + 1 if classes is None else classes
+        # A harmless prediction, so that targets and weights are checked as in every other call.
+        loss.total(np.zeros((len(target), width)), target, weight=weight)
+        # Only how often each class occurs matters.
+        weight = np.bincount(target, None if weight is None else np.asarray(weight, np.float64), minlength=width)
+        target = np.arange(width)
+    else:
+        width = target.shape[-1]
+    weight = np.ones(len(target)) if weight is None else np.asarray(weight, dtype=np.float64)
+    target, weight = target[weight > 0], weight[weight > 0]
+    if not weight.any():
+        raise ValueError(f"{owner}: the optimal constant needs at least one target of positive weight")
+
+    def expand(row: Any) -> Any:
+        return np.broadcast_to(row, (len(target), width))
+
+    def value_and_gradient(row: Any) -> tuple[float, Any]:
+        value, gradient = loss.value_and_gradient(expand(row), target, weight=weight)
+        return float(value), gradient.sum(axis=0)
+
+    def hessian_product(row: Any, vector: Any) -> Any:
+        return loss.hessian_vector_product(expand(row), target, expand(vector), weight=weight).sum(axis=0)
+
+    found = minimize(
+        value_and_gradient,
+        np.zeros(width),
+        jac=True,
+        hessp=hessian_product,
+        method="trust-ncg",
+        options={"gtol": 1e-12},
+    )
+    row = np.asarray(found.x)
+    return row - np.log(np.exp(row - row.max()).sum()) - row.max()

@@ -197,6 +197,7 @@ def joined(target: Domain | Parts, parts: Sequence[Any]) -> Any:
 
 
 OPEN_FRACTION = Domain("a number strictly between 0 and 1", 0.0, 1.0, open_low=True, open_high=True, example=0.5)
+POSITIVE_FRACTION = Domain("a number in (0, 1]", 0.0, 1.0, open_low=True, example=1.0)
 HALF_OPEN_FRACTION = Domain("a number in [0, 1)", 0.0, 1.0, open_high=True)
 
 
@@ -358,7 +359,12 @@ def choice(*, default: Any, options: tuple[Any, ...], doc: str) -> Any:
     return _declare(default, options, "", doc)
 
 
-def class_weights(*, default: None, doc: str) -> Any:
+def unit_interval(*, default: float, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter in (0, 1]."""
+    return _declare(default, POSITIVE_FRACTION, symbol, doc, **options)
+
+
+def class_weights(*, default: tuple[float, ...] | None, doc: str) -> Any:
     """Declare a parameter with one number >= 0 for each class, or ``None``."""
     return dataclasses.field(default=default, metadata={"parameter": ClassWeights(doc)})
 

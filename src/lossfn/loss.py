@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         fields.half_open_fraction,
         fields.open_fractions,
         fields.choice,
+        fields.unit_interval,
         fields.class_weights,
         fields.class_index,
     ),

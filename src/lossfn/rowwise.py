@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, ClassVar
 
-from lossfn import checks, reduce
+from lossfn import checks, constant, reduce
 from lossfn.engine import rows
 from lossfn.engine.batch import Batch
 from lossfn.engine.namespaces import ArrayNamespace
-from lossfn.engine.rows import RowEvaluator
+from lossfn.engine.rows import Part, RowEvaluator
 from lossfn.fields import class_index, class_weights
 from lossfn.loss import Loss
 
@@ -39,6 +39,10 @@ class RowwiseLoss(Loss):
         Whether adding a number to all scores of a row changes nothing.
     lower_bound : float
         The infimum over scores and targets.
+    accepts_distributions : bool
+        Whether targets may be distributions.
+    parts, score_parts : tuple of str
+        Names of the parts of the target, and of those that are scores themselves.
     variants : tuple of dict
         Parameter settings that the tests cover.
     """
@@ -53,6 +57,8 @@ class RowwiseLoss(Loss):
     variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     task: ClassVar[str] = "multiclass"
     parts: ClassVar[tuple[str, ...]] = ("target",)
+    score_parts: ClassVar[tuple[str, ...]] = ()
+    accepts_distributions: ClassVar[bool] = True
 
     # ---- what a loss defines ------------------------------------------------------------------------------------
 
@@ -74,13 +80,20 @@ class RowwiseLoss(Loss):
 
     # ---- what follows -------------------------------------------------------------------------------------------
 
+    @property
+    def _parts(self) -> tuple[Part, ...]:
+        return tuple(
+            Part(name, is_scores=name in self.score_parts, may_be_distribution=self.accepts_distributions)
+            for name in self.parts
+        )
+
     @cached_property
     def _evaluator(self) -> RowEvaluator:
-        return RowEvaluator(type(self).__name__, self, self.parts)
+        return RowEvaluator(type(self).__name__, self, self._parts)
 
     def _prepare(self, pred: Any, target: Any, weight: Any = None, mask: Any = None) -> Batch:
         owner = type(self).__name__
-        batch = rows.prepare(owner, pred, target, weight, mask, self.parts)
+        batch = rows.prepare(owner, pred, target, weight, mask, self._parts)
         if self.ignore_index is not None:
             _ignore(owner, batch, self.ignore_index)
         if self.class_weight is not None:
@@ -152,6 +165,26 @@ class RowwiseLoss(Loss):
         factor = batch.element_weight()
         of_rows = scale if factor is None else (scale * factor)[..., None]
         return gradient, batch.xp.astype(batch.xp.zeros_like(gradient) + of_rows, batch.result_dtype)
+
+    # ---- statistics ---------------------------------------------------------------------------------------------
+
+    def optimal_constant(self, target: Any, *, weight: Any = None, classes: int | None = None) -> Any:
+        """Return the row of scores (K,) that minimises the weighted loss of all targets.
+
+        ``classes`` says how many there are, where targets are indices; without it, the largest index does. Classes that
+        do not occur may have the score -inf. Of rows that differ by a number alone, the one whose exponentials sum to
+        1 is returned.
+        """
+        return constant.optimal_row(self, target, weight, classes)
+
+    def inverse_link(self, pred: Any) -> Any:  # noqa: ARG002 (of losses that have one)
+        """Return the probabilities that scores imply: those for which they minimise the expected loss."""
+        raise ValueError(f"{type(self).__name__} estimates the most likely class, not probabilities")
+
+    @property
+    def hessian_is_partial(self) -> bool:
+        """Whether the curvature has infinite spikes (at kinks of the value) that the Hessian leaves out."""
+        return False
 
     @property
     def value_lipschitz(self) -> float | None:

@@ -7,13 +7,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from lossfn import reduce
 from lossfn.engine import rows
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.row_kernels import RowKernels
 from lossfn.engine.rows import RowEvaluator
 from lossfn.fields import choice, half_open_fraction, nonnegative, positive
 from lossfn.pointwise import PointwiseLoss
+from lossfn.reduce import sum_classes
 from lossfn.rowwise import RowwiseLoss
 
 INPUTS = ("logits", "log_probabilities", "probabilities")
@@ -45,7 +45,7 @@ def softmax_of(ops: ArrayNamespace, scores: Any) -> Softmax:
     is_largest = exponential >= 1.0
     smaller = xp.where(is_largest, xp.zeros_like(scores), exponential)
     ties = xp.sum(xp.astype(is_largest, scores.dtype), axis=-1)
-    others = (reduce.sum_classes(xp, smaller) + (ties - 1.0))[..., None]
+    others = (sum_classes(xp, smaller) + (ties - 1.0))[..., None]
     log_total = ops.log1p(others)
     rest = xp.where(is_largest, others, 1.0 + (others - exponential)) / (1.0 + others)
     return Softmax(below - log_total, exponential / (1.0 + others), rest, (largest + log_total)[..., 0])
@@ -84,18 +84,25 @@ class SoftmaxLoss(RowwiseLoss):
     z_loss: float = nonnegative(default=0.0, symbol=r"\zeta", doc="factor on the squared log-sum-exp of the logits")
 
     needs_target_class_only: ClassVar[bool] = True
+    accepted_inputs: ClassVar[tuple[str, ...]] = ("logits",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        owner = type(self).__name__
+        if self.inputs not in self.accepted_inputs:
+            raise ValueError(f"{owner}: inputs must be {' or '.join(self.accepted_inputs)}; got {self.inputs!r}")
         if self.inputs != "logits" and (self.temperature != 1.0 or self.z_loss):
-            raise ValueError(
-                f"{type(self).__name__}: temperature and z_loss act on logits; inputs={self.inputs!r} has none"
-            )
+            raise ValueError(f"{owner}: temperature and z_loss act on logits; inputs={self.inputs!r} has none")
 
     @cached_property
     def term(self) -> PointwiseLoss:
         """What one class contributes: a loss of its log-probability and its share in the target."""
         raise NotImplementedError(f"{type(self).__name__} defines no term")
+
+    @property
+    def divisor(self) -> float:
+        """What scores are divided by before softmax."""
+        return self.temperature
 
     def offset(self, classes: int) -> tuple[float, ...] | None:  # noqa: ARG002 (of some losses)
         """Return what is added to the scores of each class, or ``None``."""
@@ -104,7 +111,42 @@ class SoftmaxLoss(RowwiseLoss):
     @cached_property
     def _evaluator(self) -> RowEvaluator:
         kernels = RowKernels(self) if self.inputs == "logits" else None
-        return RowEvaluator(type(self).__name__, self, self.parts, kernels)
+        return RowEvaluator(type(self).__name__, self, self._parts, kernels)
+
+    def optimal_constant(self, target: Any, *, weight: Any = None, classes: int | None = None) -> Any:
+        """Return the row of scores (K,) that minimises the weighted loss of all targets; see ``RowwiseLoss``."""
+        row = super().optimal_constant(target, weight=weight, classes=classes)
+        if np.ndim(target) == 1 and self.needs_target_class_only and not self.label_smoothing:
+            # What never occurs is best given no probability at all.
+            kept = np.asarray(target) if weight is None else np.asarray(target)[np.asarray(weight) > 0]
+            row[np.bincount(kept, minlength=len(row)) == 0] = -np.inf
+        return row
+
+    @np.errstate(all="ignore")
+    def inverse_link(self, pred: Any) -> Any:
+        """Return the probabilities that scores imply: those for which they minimise the expected loss.
+
+        For class indices of probabilities π the minimiser satisfies π_j a_j + b_j = p_j Σ (π_k a_k + b_k), where b_j is
+        the slope of a class that is absent and a_j + b_j that of the true one. This is solved for π: so smoothing,
+        class weights, temperature and improper losses are corrected for.
+        """
+        batch = rows.prepare_scores(type(self).__name__, pred)
+        ops, xp, scores = batch.ops, batch.xp, batch.pred
+        row = self._row(ops, scores)
+        absent = self.label_smoothing / scores.shape[-1]
+        slope_absent = self._term("gradient", ops, row.log_probability, ops.number(absent))
+        slope_true = self._term("gradient", ops, row.log_probability, ops.number(1 - self.label_smoothing + absent))
+        change = slope_true - slope_absent
+        probability = scores if self.inputs == "probabilities" else ops.exp(row.log_probability)
+        if self.inputs == "probabilities":
+            # A slope by the logarithm is p times that by p.
+            change, slope_absent = change * scores, slope_absent * scores
+        share, fixed = ops.xdivy(probability, change), ops.xdivy(slope_absent, change)
+        level = (1.0 + sum_classes(xp, fixed)) / sum_classes(xp, share)
+        implied = xp.clip(share * level[..., None] - fixed, 0.0, 1.0)
+        if self.class_weight is not None:
+            implied = implied / xp.asarray(self.class_weight, dtype=batch.dtype, device=batch.device)
+        return batch.finish(implied / sum_classes(xp, implied)[..., None])
 
     # ---- array code -----------------------------------------------------------------------------------------------
 
@@ -116,22 +158,19 @@ class SoftmaxLoss(RowwiseLoss):
             value = self._term("value", ops, own, ops.number(1.0))
         else:
             shares = self._shares(ops, scores, target)
-            value = _sum(ops, self._term("value", ops, row.log_probability, shares))
+            value = sum_classes(ops.xp, self._term("value", ops, row.log_probability, shares))
         return value + self.z_loss * row.total * row.total if self.z_loss else value
 
     def row_gradient(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the gradient of each row."""
         row = self._row(ops, scores)
         slopes = self._along_classes("gradient", ops, row, scores, target)
-        match self.inputs:
-            case "log_probabilities":
-                return slopes
-            case "probabilities":
-                return ops.xdivy(slopes, scores)
+        if self.inputs != "logits":
+            return slopes
         gradient = _centred(ops, row, slopes)
         if self.z_loss:
             gradient = gradient + 2 * self.z_loss * row.total[..., None] * row.probability
-        return gradient / self.temperature
+        return gradient / self.divisor
 
     def row_hessian_product(self, ops: ArrayNamespace, scores: Any, target: Any, vector: Any) -> Any:
         """Return the Hessian of each row times a vector: through (I - 1pᵀ), the derivative of log-softmax."""
@@ -139,42 +178,36 @@ class SoftmaxLoss(RowwiseLoss):
             return self.row_hessian_diagonal(ops, scores, target) * vector
         row = self._row(ops, scores)
         p = row.probability
-        slope = _sum(ops, self._along_classes("gradient", ops, row, scores, target))[..., None]
+        slope = sum_classes(ops.xp, self._along_classes("gradient", ops, row, scores, target))[..., None]
         curvature = self._along_classes("hessian", ops, row, scores, target)
         moved = p * vector
-        total_moved = _sum(ops, moved)[..., None]
+        total_moved = sum_classes(ops.xp, moved)[..., None]
         # vector - p·vector, and again without cancellation.
         apart = row.rest * vector - (total_moved - moved)
         product = _centred(ops, row, curvature * apart) - slope * p * apart
         if self.z_loss:
             product = product + 2 * self.z_loss * (p * total_moved + row.total[..., None] * p * apart)
-        return product / self.temperature**2
+        return product / self.divisor**2
 
     def row_hessian_diagonal(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the diagonal of the Hessian of each row."""
         row = self._row(ops, scores)
-        slopes = self._along_classes("gradient", ops, row, scores, target)
         curvature = self._along_classes("hessian", ops, row, scores, target)
-        match self.inputs:
-            case "log_probabilities":
-                return curvature
-            case "probabilities":
-                return ops.xdivy(curvature - slopes, scores) / scores
+        if self.inputs != "logits":
+            return curvature
+        slopes = self._along_classes("gradient", ops, row, scores, target)
         p, rest = row.probability, row.rest
-        others = _sum(ops, curvature)[..., None] - curvature
-        diagonal = curvature * rest * rest + p * p * others - _sum(ops, slopes)[..., None] * p * rest
+        others = _sum_of_others(ops.xp, curvature)
+        diagonal = curvature * rest * rest + p * p * others - sum_classes(ops.xp, slopes)[..., None] * p * rest
         if self.z_loss:
             diagonal = diagonal + 2 * self.z_loss * (p * p + row.total[..., None] * p * rest)
-        return diagonal / self.temperature**2
+        return diagonal / self.divisor**2
 
     def _row(self, ops: ArrayNamespace, scores: Any) -> Softmax:
-        match self.inputs:
-            case "log_probabilities":
-                return Softmax(scores, None, None, None)
-            case "probabilities":
-                return Softmax(ops.log(scores), None, None, None)
-        if self.temperature != 1.0:
-            scores = scores / self.temperature
+        if self.inputs != "logits":
+            return Softmax(scores, None, None, None)
+        if self.divisor != 1.0:
+            scores = scores / self.divisor
         offset = self.offset(scores.shape[-1])
         if offset is not None:
             scores = scores + ops.xp.asarray(offset, dtype=scores.dtype, device=getattr(scores, "device", None))
@@ -206,8 +239,13 @@ class SoftmaxLoss(RowwiseLoss):
 
 def _centred(ops: ArrayNamespace, row: Softmax, slopes: Any) -> Any:
     """Return slopes - p·Σ slopes; a slope meets its own share of the sum as (1 - p), so that nothing cancels."""
-    return row.rest * slopes - row.probability * (_sum(ops, slopes)[..., None] - slopes)
+    return row.rest * slopes - row.probability * _sum_of_others(ops.xp, slopes)
 
 
-def _sum(ops: ArrayNamespace, values: Any) -> Any:
-    return reduce.sum_classes(ops.xp, values)
+def _sum_of_others(xp: Any, values: Any) -> Any:
+    """Return for each class the sum over the others, without the largest where it would cancel."""
+    sizes = xp.abs(values)
+    is_largest = sizes == xp.max(sizes, axis=-1, keepdims=True)
+    smaller = sum_classes(xp, xp.where(is_largest, xp.zeros_like(values), values))[..., None]
+    larger = sum_classes(xp, xp.where(is_largest, values, xp.zeros_like(values)))[..., None]
+    return xp.where(is_largest, smaller + (larger - values), (smaller - values) + larger)

@@ -29,7 +29,7 @@ import numpy as np
 from numba import njit
 
 from lossfn.engine.loops import prefer_wide_vectors, sum_block
-from lossfn.engine.row_loops import LANES, largest, largest_of_few, move, sum_others
+from lossfn.engine.row_loops import LANES, largest, largest_of_few, move, sum_apart, sum_others
 from lossfn.engine.primitives.kernels import {dtype} as ops
 
 number = np.{dtype}
@@ -135,7 +135,11 @@ for row in range(count):
 """
 
 SOFT_GRADIENT = """
-    slope = number(sum_block(slopes, classes))
+    for j in range(classes):
+        terms[j] = abs(slopes[j])
+    steepest = largest(terms, lanes)
+    sums_apart = sum_apart(slopes, steepest)
+    smaller, larger = number(sums_apart[0]), number(sums_apart[1])
     gradient = e[row * classes : (row + 1) * classes]
     if {dropped}:
         gradient[:] = zero
@@ -146,7 +150,9 @@ SOFT_GRADIENT = """
         for j in range(classes):
             exponential = gradient[j]
             rest = ops.where(exponential >= one, other, one + (other - exponential))
-            gradient[j] = (rest * slopes[j] - exponential * (slope - slopes[j] - from_z)) * factor
+            slope = slopes[j]
+            apart = ops.where(abs(slope) == steepest, smaller + (larger - slope), (smaller - slope) + larger)
+            gradient[j] = (rest * slope - exponential * (apart - from_z)) * factor
 """
 
 INDEXED_SHARES = """
@@ -170,7 +176,7 @@ class Terms(Protocol):
     needs_target_class_only: ClassVar[bool]
 
     @property
-    def temperature(self) -> float:
+    def divisor(self) -> float:
         """What divides the scores."""
 
     @property
@@ -299,7 +305,7 @@ class RowKernels:
         indexed = batch.targets[0].ndim == len(batch.shape)
         hard = indexed and loss.needs_target_class_only and not loss.label_smoothing
         offset = loss.offset(classes)
-        moved = offset is not None or loss.temperature != 1.0
+        moved = offset is not None or loss.divisor != 1.0
         variant = Variant(kind, batch.dtype.name, weight is not None, indexed, hard, moved, bool(loss.z_loss))
         evaluator = loss.term._evaluator
         loop = self._loops.get(variant)
@@ -320,7 +326,7 @@ class RowKernels:
         blocks = -(-count // per_block)
         sums = np.zeros(blocks)
         smoothing = loss.label_smoothing
-        numbers = (scale / loss.temperature, loss.temperature, 1 - smoothing, smoothing / classes, loss.z_loss)
+        numbers = (scale / loss.divisor, loss.divisor, 1 - smoothing, smoothing / classes, loss.z_loss)
         arguments = (
             count,
             classes,

@@ -62,6 +62,19 @@ def sum_others(exponentials: Any) -> float:
     return total + ones
 
 
+@njit(fastmath={"reassoc"})
+def sum_apart(values: Any, size: Any) -> tuple[float, float]:
+    """Return the float64 sums of the values of this size and of the smaller ones: only together would they cancel."""
+    prefer_wide_vectors()
+    smaller = 0.0
+    larger = 0.0
+    for j in range(values.size):
+        is_larger = abs(values[j]) == size
+        smaller += np.float64(0.0 if is_larger else values[j])
+        larger += np.float64(values[j] if is_larger else 0.0)
+    return smaller, larger
+
+
 @njit()
 def move(scores: Any, offsets: Any, temperature: Any, classes: int, moved: Any) -> Any:
     """Return scores / temperature + the offset of each class, in the buffer ``moved``."""

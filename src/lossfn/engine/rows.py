@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,6 +19,14 @@ from lossfn.engine.namespaces import ArrayNamespace, compatible
 
 #: How far the probabilities of a target may sum from 1: a softmax in half precision is off by so much.
 SUM_TOLERANCE = 1e-2
+
+
+class Part(NamedTuple):
+    """What one part of a target may hold: class indices, distributions where allowed, or scores of another model."""
+
+    name: str
+    is_scores: bool = False
+    may_be_distribution: bool = True
 
 
 class RowFunctions(Protocol):
@@ -37,10 +45,13 @@ class RowFunctions(Protocol):
         """Return the diagonal of the Hessian of each row."""
 
 
-def prepare(owner: str, pred: Any, target: Any, weight: Any, mask: Any, parts: tuple[str, ...] = ("target",)) -> Batch:
+def prepare(
+    owner: str, pred: Any, target: Any, weight: Any, mask: Any, parts: tuple[Part, ...] = (Part("target"),)
+) -> Batch:
     """Return the batch of a call, with shapes, dtypes and weights checked; class indices become int64."""
-    targets = batches.split(owner, target, parts)
-    given = {"pred": pred, **dict(zip(parts, targets, strict=True)), "weight": weight, "mask": mask}
+    names = tuple(part.name for part in parts)
+    targets = batches.split(owner, target, names)
+    given = {"pred": pred, **dict(zip(names, targets, strict=True)), "weight": weight, "mask": mask}
     library = batches.library_of(owner, **given)
     xp = compatible(library)
     devices = (array.device for array in (pred, *targets) if hasattr(array, "device"))
@@ -55,7 +66,7 @@ def prepare(owner: str, pred: Any, target: Any, weight: Any, mask: Any, parts: t
     _check_scores(owner, tuple(pred.shape))
     shape = tuple(pred.shape[:-1])
     pred = _cast(xp, pred, dtype)
-    targets = tuple(_as_target(owner, name, arrays[name], xp, pred) for name in parts)
+    targets = tuple(_as_target(owner, part, arrays[part.name], xp, pred) for part in parts)
     if weight is not None:
         weight = _cast(xp, arrays["weight"], dtype)
         checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
@@ -68,6 +79,18 @@ def prepare(owner: str, pred: Any, target: Any, weight: Any, mask: Any, parts: t
     return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device)
 
 
+def prepare_scores(owner: str, pred: Any) -> Batch:
+    """Return a batch of scores alone, without targets."""
+    library = batches.library_of(owner, pred=pred)
+    xp = compatible(library)
+    pred = batches.as_array(owner, "pred", pred, xp, getattr(pred, "device", None) if library == "torch" else None)
+    _check_scores(owner, tuple(pred.shape))
+    dtype = getattr(xp, batches.compute_dtype(owner, str(pred.dtype).removeprefix("torch.")))
+    dtype = np.dtype(dtype) if library == "numpy" else dtype
+    device = pred.device if library == "torch" else None
+    return Batch(library, _cast(xp, pred, dtype), (), None, None, tuple(pred.shape[:-1]), dtype, pred.dtype, device)
+
+
 def _check_scores(owner: str, pred: tuple[int, ...]) -> None:
     if not pred or pred[-1] < 2:
         raise ValueError(
@@ -76,11 +99,16 @@ def _check_scores(owner: str, pred: tuple[int, ...]) -> None:
         )
 
 
-def _as_target(owner: str, name: str, target: Any, xp: Any, pred: Any) -> Any:
+def _as_target(owner: str, part: Part, target: Any, xp: Any, pred: Any) -> Any:
     """Return class indices as integers, a distribution in the dtype of the scores."""
+    name = part.name
     scores, shape = tuple(pred.shape), tuple(target.shape)
-    if shape == scores:
+    if shape == scores and (part.may_be_distribution or part.is_scores):
         return _cast(xp, target, pred.dtype)
+    if part.is_scores:
+        raise ValueError(f"{owner}: {name} must have the shape of pred {scores}; got {shape}")
+    if shape == scores:
+        raise ValueError(f"{owner}: {name} must be class indices {scores[:-1]}; got {shape}. Use {name}.argmax(-1)")
     if shape == scores[:-1]:
         if not xp.isdtype(target.dtype, "integral"):
             raise TypeError(
@@ -118,7 +146,7 @@ def one_hot(xp: Any, index: Any, like: Any) -> Any:
 class RowEvaluator:
     """The paths of one row-wise loss: array code, and kernels where there are any."""
 
-    def __init__(self, owner: str, functions: RowFunctions, parts: tuple[str, ...], kernels: Any = None) -> None:
+    def __init__(self, owner: str, functions: RowFunctions, parts: tuple[Part, ...], kernels: Any = None) -> None:
         self.owner = owner
         self.functions = functions
         self.parts = parts
@@ -172,7 +200,9 @@ class RowEvaluator:
     def check_values(self, batch: Batch, keep: Any = None) -> None:
         """Refuse the first target that is no class, or no distribution, where ``keep`` is not false."""
         xp, classes = batch.xp, batch.pred.shape[-1]
-        for name, target in zip(self.parts, batch.targets, strict=True):
+        for part, target in zip(self.parts, batch.targets, strict=True):
+            if part.is_scores:
+                continue
             if len(target.shape) == len(batch.shape):
                 inside = (target >= 0) & (target < classes)
                 expected, cure = f"a class index from 0 to {classes - 1}", "rows are skipped by mask= or ignore_index="
@@ -182,7 +212,7 @@ class RowEvaluator:
             if keep is not None:
                 inside = inside | ~keep
             if not bool(xp.all(inside)):
-                checks.raise_row_outside(self.owner, name, np.asarray(target), np.asarray(inside), expected, cure)
+                checks.raise_row_outside(self.owner, part.name, np.asarray(target), np.asarray(inside), expected, cure)
 
     def check_concrete(self, batch: Batch) -> None:
         """Check the targets of rows that count, where values can be looked at."""

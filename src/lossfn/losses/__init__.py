@@ -6,10 +6,23 @@ from lossfn.losses.barron import Barron
 from lossfn.losses.binary import BinaryConfidencePenalty, BinaryCrossEntropy, SquaredErrorOnSigmoid
 from lossfn.losses.bounded_margin import Ramp, SavageMargin, SigmoidMargin, ZeroOne
 from lossfn.losses.counts import Poisson
+from lossfn.losses.distillation import Distillation
 from lossfn.losses.focal import AsymmetricFocal, BinaryFocal
 from lossfn.losses.hinge import Hinge, ModifiedHuber, Perceptron, SmoothedHinge, SquaredHinge
 from lossfn.losses.likelihood import GaussianNLL
 from lossfn.losses.margin import ExponentialMargin, LogisticMargin, SquaredMargin
+from lossfn.losses.multiclass import (
+    ConfidencePenalty,
+    CrossEntropy,
+    GeneralizedCrossEntropy,
+    LogitAdjusted,
+    MulticlassBrier,
+    PolyCrossEntropy,
+    SoftmaxFocal,
+    SphericalScore,
+    SymmetricCrossEntropy,
+)
+from lossfn.losses.multiclass_margin import CrammerSinger, WestonWatkins
 from lossfn.losses.probability import Brier, LogScore, Spherical
 from lossfn.losses.quantile import Expectile, Pinball
 from lossfn.losses.redescending import Cauchy, GemanMcClure, StudentT, TukeyBiweight, Welsch
@@ -75,8 +88,25 @@ LOSSES = (
     GaussianNLL,
 )
 
+#: Losses of rows of scores, one for each class.
+ROW_LOSSES = (
+    CrossEntropy,
+    SoftmaxFocal,
+    PolyCrossEntropy,
+    GeneralizedCrossEntropy,
+    SymmetricCrossEntropy,
+    ConfidencePenalty,
+    LogitAdjusted,
+    MulticlassBrier,
+    SphericalScore,
+    WestonWatkins,
+    CrammerSinger,
+    Distillation,
+)
+
 __all__ = [
     "LOSSES",
+    "ROW_LOSSES",
     "AbsoluteError",
     "AbsolutePercentageError",
     "AsymmetricFocal",
@@ -87,12 +117,17 @@ __all__ = [
     "BinaryFocal",
     "Brier",
     "Cauchy",
+    "ConfidencePenalty",
+    "CrammerSinger",
+    "CrossEntropy",
+    "Distillation",
     "EpsilonInsensitive",
     "Expectile",
     "ExponentialMargin",
     "Fair",
     "GaussianNLL",
     "GemanMcClure",
+    "GeneralizedCrossEntropy",
     "HalfSquaredError",
     "Hinge",
     "Huber",
@@ -100,18 +135,23 @@ __all__ = [
     "LogCosh",
     "LogScore",
     "LogisticMargin",
+    "LogitAdjusted",
     "Minkowski",
     "ModifiedHuber",
+    "MulticlassBrier",
     "Perceptron",
     "Pinball",
     "Poisson",
+    "PolyCrossEntropy",
     "PseudoHuber",
     "Ramp",
     "SavageMargin",
     "SigmoidMargin",
     "SmoothL1",
     "SmoothedHinge",
+    "SoftmaxFocal",
     "Spherical",
+    "SphericalScore",
     "SquaredEpsilonInsensitive",
     "SquaredError",
     "SquaredErrorOnSigmoid",
@@ -120,7 +160,9 @@ __all__ = [
     "SquaredMargin",
     "StudentT",
     "SymmetricAbsolutePercentageError",
+    "SymmetricCrossEntropy",
     "TukeyBiweight",
     "Welsch",
+    "WestonWatkins",
     "ZeroOne",
 ]

@@ -1,32 +1,346 @@
-"""Losses of more than two classes that estimate their probabilities."""
+"""Losses of K classes through the probabilities that softmax gives to them."""
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
-from typing import Any
 
-from lossfn import fields
+from lossfn.fields import class_weights, nonnegative, real, unit_interval
+from lossfn.losses import class_terms
 from lossfn.pointwise import PointwiseLoss
-from lossfn.softmax import SoftmaxLoss
-
-
-class LogScoreTerm(PointwiseLoss):
-    """Minus the share of a class times its log-probability."""
-
-    target = fields.PROBABILITY
-    prediction = fields.LOG_PROBABILITY
-    head_symbols = (r"\ell",)
-
-    def expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        return -xp.xmul(target, pred)
+from lossfn.softmax import INPUTS, SoftmaxLoss
 
 
 class CrossEntropy(SoftmaxLoss):
-    """Negative log-likelihood."""
+    """Negative log-likelihood of a class, or of a distribution over classes; elicits the probabilities.
+
+    Class indices, one-hot rows and distributions mean the same. The parameters are those of every softmax loss; with
+    ``temperature`` 1, no smoothing and no ``z_loss`` it is strictly proper. ``inverse_link`` corrects for smoothing,
+    class weights and temperature.
+
+    References
+    ----------
+    .. [1] Gneiting and Raftery (2007), "Strictly proper scoring rules, prediction, and estimation",
+       doi:10.1198/016214506000001437.
+
+    See Also
+    --------
+    SoftmaxFocal : puts less weight on rows that are already right.
+    BinaryCrossEntropy : two classes and one logit, or many labels that do not exclude each other.
+
+    Examples
+    --------
+    >>> from lossfn import CrossEntropy
+    >>> value, gradient = CrossEntropy().value_and_gradient([[2.0, 1.0, 0.0]], [0])
+    >>> print(value.round(6), gradient.round(4))
+    0.407606 [[-0.3348  0.2447  0.09  ]]
+    """
 
     elicits = "probabilities"
     convex = True
+    accepted_inputs = INPUTS
+    variants = (
+        {},
+        {"label_smoothing": 0.1},
+        {"temperature": 2.5},
+        {"z_loss": 0.01},
+        {"inputs": "log_probabilities"},
+        {"inputs": "probabilities"},
+    )
 
     @cached_property
     def term(self) -> PointwiseLoss:
-        return LogScoreTerm()
+        return class_terms.LogTermOfProbability() if self.inputs == "probabilities" else class_terms.LogTerm()
+
+    @property
+    def value_lipschitz(self) -> float | None:
+        return math.sqrt(2.0) / self.temperature if self.inputs == "logits" and not self.z_loss else None
+
+    @property
+    def gradient_lipschitz(self) -> float | None:
+        return 0.5 / self.temperature**2 if self.inputs == "logits" and not self.z_loss else None
+
+
+class SoftmaxFocal(SoftmaxLoss):
+    """Cross-entropy times (1 − p)^gamma of the true class: rows that are already right count less.
+
+    Not proper: the minimiser is less certain than the probabilities; ``inverse_link`` corrects for it. Not convex for
+    gamma > 0. With ``gamma=0`` it equals ``CrossEntropy`` to the last bit.
+
+    Parameters
+    ----------
+    gamma : float
+        How fast easy rows lose weight.
+
+    References
+    ----------
+    .. [1] Lin et al. (2017), "Focal loss for dense object detection", doi:10.1109/ICCV.2017.324.
+
+    See Also
+    --------
+    BinaryFocal : two classes and one logit.
+
+    Examples
+    --------
+    >>> from lossfn import SoftmaxFocal
+    >>> print(SoftmaxFocal(gamma=2.0)([[2.0, 1.0, 0.0]], [0]).round(6))
+    0.045677
+    """
+
+    gamma: float = nonnegative(default=2.0, symbol=r"\gamma", doc="how fast easy rows lose weight")
+
+    elicits = "a less certain form of the probabilities"
+    variants = ({}, {"gamma": 0.5}, {"gamma": 1.0}, {"gamma": 3.7, "label_smoothing": 0.1})
+
+    @cached_property
+    def term(self) -> PointwiseLoss:
+        return class_terms.FocalTerm(gamma=self.gamma)
+
+
+class PolyCrossEntropy(SoftmaxLoss):
+    """Cross-entropy and epsilon (1 − p) of the true class: the first polynomial coefficient changed.
+
+    Parameters
+    ----------
+    epsilon : float
+        What is added to the coefficient 1 of 1 − p in the expansion of −log p; at least −1, which removes it.
+
+    References
+    ----------
+    .. [1] Leng et al. (2022), "PolyLoss: a polynomial expansion perspective of classification loss functions",
+       doi:10.48550/arXiv.2204.12511.
+
+    Examples
+    --------
+    >>> from lossfn import PolyCrossEntropy
+    >>> print(PolyCrossEntropy(epsilon=1.0)([[0.0, 0.0]], [1]).round(6))
+    1.193147
+    """
+
+    epsilon: float = real(default=1.0, symbol=r"\epsilon", doc="factor on 1 - p, at least -1")
+
+    elicits = "a distorted form of the probabilities"
+    variants = ({}, {"epsilon": -1.0})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.epsilon < -1:
+            raise ValueError(f"{type(self).__name__}: epsilon must be at least -1; got {self.epsilon}")
+
+    @cached_property
+    def term(self) -> PointwiseLoss:
+        return class_terms.PolyTerm(epsilon=self.epsilon)
+
+
+class GeneralizedCrossEntropy(SoftmaxLoss):
+    """(1 − p^q) / q of the true class: bounded by 1/q, so that wrong labels cannot dominate.
+
+    Between the cross-entropy (q → 0) and 1 − p (q = 1). Not proper, not convex.
+
+    Parameters
+    ----------
+    q : float
+        The exponent, 0 < q ≤ 1.
+
+    References
+    ----------
+    .. [1] Zhang and Sabuncu (2018), "Generalized cross entropy loss for training deep neural networks with noisy
+       labels", doi:10.48550/arXiv.1805.07836.
+
+    Examples
+    --------
+    >>> from lossfn import GeneralizedCrossEntropy
+    >>> print(GeneralizedCrossEntropy(q=0.7)([[0.0, 0.0]], [1]).round(6))
+    0.549182
+    """
+
+    q: float = unit_interval(default=0.7, symbol="q", doc="exponent")
+
+    elicits = "a sharper form of the probabilities"
+    variants = ({}, {"q": 1.0}, {"q": 0.1})
+
+    @cached_property
+    def term(self) -> PointwiseLoss:
+        return class_terms.PowerTerm(q=self.q)
+
+
+class SymmetricCrossEntropy(SoftmaxLoss):
+    """alpha times the cross-entropy, beta times that with prediction and target exchanged: robust to wrong labels.
+
+    In the exchanged one the logarithm of a share 0 is ``log_zero``.
+
+    Parameters
+    ----------
+    alpha, beta : float
+        The two factors.
+    log_zero : float
+        What stands for log 0, below 0.
+
+    References
+    ----------
+    .. [1] Wang et al. (2019), "Symmetric cross entropy for robust learning with noisy labels",
+       doi:10.1109/ICCV.2019.00041.
+
+    Examples
+    --------
+    >>> from lossfn import SymmetricCrossEntropy
+    >>> print(SymmetricCrossEntropy()([[0.0, 0.0]], [1]).round(6))
+    2.069315
+    """
+
+    alpha: float = nonnegative(default=0.1, symbol=r"\alpha", doc="factor on the cross-entropy")
+    beta: float = nonnegative(default=1.0, symbol=r"\beta", doc="factor on the reverse cross-entropy")
+    log_zero: float = real(default=-4.0, symbol="A", doc="what stands for log 0")
+
+    elicits = "a distorted form of the probabilities"
+    needs_target_class_only = False
+    variants = ({}, {"alpha": 1.0, "beta": 0.5})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.log_zero >= 0:
+            raise ValueError(f"{type(self).__name__}: log_zero must be < 0; got {self.log_zero}")
+
+    @cached_property
+    def term(self) -> PointwiseLoss:
+        return class_terms.SymmetricTerm(alpha=self.alpha, beta=self.beta, log_zero=self.log_zero)
+
+
+class ConfidencePenalty(SoftmaxLoss):
+    """Cross-entropy minus lam times the entropy of the prediction: certainty costs.
+
+    Not proper: predictions are less certain than the probabilities. No temperature has the same effect.
+
+    Parameters
+    ----------
+    lam : float
+        Factor on the entropy.
+
+    References
+    ----------
+    .. [1] Pereyra et al. (2017), "Regularizing neural networks by penalizing confident output distributions",
+       doi:10.48550/arXiv.1701.06548.
+
+    Examples
+    --------
+    >>> from lossfn import ConfidencePenalty
+    >>> print(ConfidencePenalty(lam=1.0)([[0.0, 0.0]], [1]).round(6))
+    0.0
+    """
+
+    lam: float = nonnegative(default=0.1, symbol=r"\lambda", doc="factor on the entropy")
+
+    elicits = "a less certain form of the probabilities"
+    lower_bound = -math.inf
+    needs_target_class_only = False
+    variants = ({}, {"lam": 1.0})
+
+    @cached_property
+    def term(self) -> PointwiseLoss:
+        return class_terms.EntropyTerm(lam=self.lam)
+
+
+class LogitAdjusted(SoftmaxLoss):
+    """Cross-entropy of scores + tau log prior: the scores themselves then rank classes as if all were equally frequent.
+
+    Parameters
+    ----------
+    prior : sequence of float
+        How frequent each class is: shares or counts, all > 0.
+    tau : float
+        Strength; 1 makes the largest score the class of the smallest balanced error.
+
+    References
+    ----------
+    .. [1] Menon et al. (2021), "Long-tail learning via logit adjustment", doi:10.48550/arXiv.2007.07314.
+
+    Examples
+    --------
+    >>> from lossfn import LogitAdjusted
+    >>> print(LogitAdjusted(prior=(0.9, 0.1))([[0.0, 0.0]], [1]).round(6))
+    2.302585
+    """
+
+    prior: tuple[float, ...] = class_weights(default=(0.5, 0.5), doc="how frequent each class is")
+    tau: float = real(default=1.0, symbol=r"\tau", doc="strength")
+
+    elicits = "probabilities over prior^tau"
+    convex = True
+    variants = ({"prior": (0.5, 0.3, 0.2)}, {"prior": (5.0, 3.0, 2.0), "tau": 0.5})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prior is None or not all(self.prior):
+            raise ValueError(f"{type(self).__name__}: prior must hold numbers > 0; got {self.prior}")
+
+    @cached_property
+    def term(self) -> PointwiseLoss:
+        return class_terms.LogTerm()
+
+    def offset(self, classes: int) -> tuple[float, ...]:
+        if len(self.prior) != classes:
+            raise ValueError(
+                f"{type(self).__name__}: prior has {len(self.prior)} entries, but pred has {classes} classes"
+            )
+        return tuple(self.tau * math.log(share / sum(self.prior)) for share in self.prior)
+
+    @property
+    def gradient_lipschitz(self) -> float | None:
+        return 0.5 / self.temperature**2 if not self.z_loss else None
+
+
+class MulticlassBrier(SoftmaxLoss):
+    """Squared distance between probabilities and target: Σ (p − q)²; strictly proper, bounded by 2.
+
+    Twice the Brier score of two classes that counts only one of them. In the logits it is not convex.
+
+    References
+    ----------
+    .. [1] Brier (1950), "Verification of forecasts expressed in terms of probability",
+       doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
+
+    Examples
+    --------
+    >>> from lossfn import MulticlassBrier
+    >>> print(MulticlassBrier(inputs="probabilities")([[0.7, 0.2, 0.1]], [0]).round(6))
+    0.14
+    """
+
+    elicits = "probabilities"
+    needs_target_class_only = False
+    accepted_inputs = INPUTS
+    variants = ({}, {"inputs": "log_probabilities"}, {"inputs": "probabilities"})
+
+    @cached_property
+    def term(self) -> PointwiseLoss:
+        return class_terms.SquareTermOfProbability() if self.inputs == "probabilities" else class_terms.SquareTerm()
+
+
+class SphericalScore(SoftmaxLoss):
+    """Minus the probability of the true class over the length of the vector of probabilities; strictly proper.
+
+    Between −1 and 0, less is better. In the logits it is not convex.
+
+    References
+    ----------
+    .. [1] Gneiting and Raftery (2007), "Strictly proper scoring rules, prediction, and estimation",
+       doi:10.1198/016214506000001437.
+
+    Examples
+    --------
+    >>> from lossfn import SphericalScore
+    >>> print(SphericalScore()([[0.0, 0.0]], [1]).round(6))
+    -0.707107
+    """
+
+    elicits = "probabilities"
+    lower_bound = -1.0
+
+    @property
+    def divisor(self) -> float:
+        """Half the temperature: p/‖p‖ is the root of what softmax makes of twice the scores."""
+        return self.temperature / 2
+
+    @cached_property
+    def term(self) -> PointwiseLoss:
+        return class_terms.SphericalTerm()

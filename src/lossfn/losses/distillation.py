@@ -1,0 +1,105 @@
+"""Learning from a label and from the scores of another model."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+from lossfn.engine.namespaces import ArrayNamespace
+from lossfn.fields import positive, unit_interval
+from lossfn.losses.multiclass import CrossEntropy
+from lossfn.reduce import sum_classes
+from lossfn.rowwise import RowwiseLoss
+from lossfn.softmax import softmax_of
+
+
+class LabelAndTeacher(NamedTuple):
+    """The target of ``Distillation``: class indices or distributions, and the scores of the teacher."""
+
+    label: Any
+    teacher: Any
+
+
+class Distillation(RowwiseLoss):
+    """alpha T² KL(teacher ‖ student), both softened by the temperature T, and (1 − alpha) times the cross-entropy.
+
+    The target is the pair (label, teacher's logits). The factor T² keeps the size of the gradient; it is always there.
+    The divergence is 0 where the student agrees, and never negative.
+
+    Parameters
+    ----------
+    temperature : float
+        Softens both distributions; the cross-entropy with the label is not softened.
+    alpha : float
+        Share of the teacher, 0 < alpha ≤ 1.
+
+    References
+    ----------
+    .. [1] Hinton, Vinyals and Dean (2015), "Distilling the knowledge in a neural network",
+       doi:10.48550/arXiv.1503.02531.
+
+    See Also
+    --------
+    CrossEntropy : the label alone; it accepts a teacher's probabilities as target, too.
+
+    Examples
+    --------
+    >>> from lossfn import Distillation
+    >>> loss = Distillation(temperature=2.0, alpha=0.5)
+    >>> print(loss([[1.0, 0.0]], loss.Target([0], [[1.0, 0.0]])).round(6))
+    0.156631
+    """
+
+    temperature: float = positive(default=2.0, symbol="T", doc="softens both distributions")
+    alpha: float = unit_interval(default=0.5, symbol=r"\alpha", doc="share of the teacher")
+
+    Target: ClassVar[type[LabelAndTeacher]] = LabelAndTeacher
+    parts = ("target.label", "target.teacher")
+    score_parts = ("target.teacher",)
+    elicits = "a mixture of teacher and probabilities"
+    convex = True
+    variants = ({}, {"temperature": 1.0, "alpha": 1.0}, {"temperature": 4.0, "alpha": 0.9})
+
+    @cached_property
+    def _soft(self) -> CrossEntropy:
+        return CrossEntropy(temperature=self.temperature)
+
+    @cached_property
+    def _hard(self) -> CrossEntropy:
+        return CrossEntropy()
+
+    def _mixed(self, of_teacher: Any, of_label: Any) -> Any:
+        teacher = self.alpha * self.temperature**2 * of_teacher
+        return teacher if self.alpha == 1 else teacher + (1 - self.alpha) * of_label
+
+    def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the loss of each row."""
+        label, teacher = target
+        student = softmax_of(ops, scores / self.temperature)
+        known = softmax_of(ops, teacher / self.temperature)
+        difference = student.log_probability - known.log_probability
+        # q (e^d - 1 - d), which sums to the divergence because probabilities sum to 1, is never negative.
+        excess = ops.xp.where(known.probability > 0, known.probability * ops.expm1mx(difference), student.probability)
+        return self._mixed(sum_classes(ops.xp, excess), self._hard.row_value(ops, scores, label))
+
+    def row_gradient(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the gradient of each row."""
+        shares = softmax_of(ops, target[1] / self.temperature).probability
+        of_teacher = self._soft.row_gradient(ops, scores, shares)
+        return self._mixed(of_teacher, self._hard.row_gradient(ops, scores, target[0]))
+
+    def row_hessian_product(self, ops: ArrayNamespace, scores: Any, target: Any, vector: Any) -> Any:
+        """Return the Hessian of each row times a vector."""
+        shares = softmax_of(ops, target[1] / self.temperature).probability
+        of_teacher = self._soft.row_hessian_product(ops, scores, shares, vector)
+        return self._mixed(of_teacher, self._hard.row_hessian_product(ops, scores, target[0], vector))
+
+    def row_hessian_diagonal(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the diagonal of the Hessian of each row."""
+        shares = softmax_of(ops, target[1] / self.temperature).probability
+        of_teacher = self._soft.row_hessian_diagonal(ops, scores, shares)
+        return self._mixed(of_teacher, self._hard.row_hessian_diagonal(ops, scores, target[0]))
+
+    @property
+    def gradient_lipschitz(self) -> float | None:
+        return 0.5

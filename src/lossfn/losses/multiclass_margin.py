@@ -1,0 +1,129 @@
+"""Losses of K classes through margins between scores: they estimate the most likely class, not its probability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lossfn.engine import rows
+from lossfn.engine.namespaces import ArrayNamespace
+from lossfn.fields import positive
+from lossfn.reduce import sum_classes
+from lossfn.rowwise import RowwiseLoss
+
+
+class MarginLoss(RowwiseLoss):
+    """A piecewise linear loss of score differences to the true class.
+
+    Targets are class indices. The Hessian is 0 and leaves out the spikes at kinks.
+    """
+
+    accepts_distributions = False
+    convex = True
+    elicits = "class"
+
+    margin: float = positive(default=1.0, symbol=r"\Delta", doc="required lead of the true class")
+
+    @property
+    def hessian_is_partial(self) -> bool:
+        return True
+
+    def row_hessian_product(self, ops: ArrayNamespace, scores: Any, target: Any, vector: Any) -> Any:
+        """Return 0, and NaN for rows with NaN."""
+        return ops.xp.zeros_like(scores) + _nan_rows(ops, scores)
+
+    def row_hessian_diagonal(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return 0, and NaN for rows with NaN."""
+        return ops.xp.zeros_like(scores) + _nan_rows(ops, scores)
+
+
+def _nan_rows(ops: ArrayNamespace, scores: Any) -> Any:
+    has_nan = ops.xp.any(scores != scores, axis=-1, keepdims=True)
+    return ops.xp.where(has_nan, ops.number(float("nan")), ops.number(0.0))
+
+
+def _excess(ops: ArrayNamespace, scores: Any, target: Any, margin: float) -> tuple[Any, Any]:
+    """Return which classes are true, and by how much the margin to the others is missed (-inf for the true class)."""
+    own = ops.xp.take_along_axis(scores, target[..., None], axis=-1)
+    is_true = rows.one_hot(ops.xp, target, scores) > 0
+    return is_true, ops.xp.where(is_true, ops.number(-float("inf")), scores - own + margin)
+
+
+class WestonWatkins(MarginLoss):
+    """Σ over the other classes of max(0, margin + their score − that of the true class).
+
+    Parameters
+    ----------
+    margin : float
+        By how much the true class must lead to cost nothing. At the margin itself the gradient is 0.
+
+    References
+    ----------
+    .. [1] Weston and Watkins (1999), "Support vector machines for multi-class pattern recognition", ESANN 1999.
+
+    See Also
+    --------
+    CrammerSinger : only the strongest other class counts.
+
+    Examples
+    --------
+    >>> from lossfn import WestonWatkins
+    >>> value, gradient = WestonWatkins().value_and_gradient([[1.0, 0.5, 2.0]], [0])
+    >>> print(value, gradient)
+    2.5 [[-2.  1.  1.]]
+    """
+
+    def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the loss of each row."""
+        _, excess = _excess(ops, scores, target, self.margin)
+        return sum_classes(ops.xp, ops.xp.where(excess <= 0, ops.number(0.0), excess))
+
+    def row_gradient(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the gradient of each row."""
+        is_true, excess = _excess(ops, scores, target, self.margin)
+        pushed = ops.xp.astype(excess > 0, scores.dtype) + _nan_rows(ops, scores)
+        return ops.xp.where(
+            is_true, -sum_classes(ops.xp, ops.xp.where(is_true, ops.number(0.0), pushed))[..., None], pushed
+        )
+
+
+class CrammerSinger(MarginLoss):
+    """max(0, margin + the largest other score − that of the true class).
+
+    Parameters
+    ----------
+    margin : float
+        By how much the true class must lead to cost nothing. At the margin itself the gradient is 0; equally strong
+        others share it.
+
+    References
+    ----------
+    .. [1] Crammer and Singer (2001), "On the algorithmic implementation of multiclass kernel-based vector machines",
+       Journal of Machine Learning Research 2, 265-292.
+
+    See Also
+    --------
+    WestonWatkins : every other class inside the margin counts.
+
+    Examples
+    --------
+    >>> from lossfn import CrammerSinger
+    >>> value, gradient = CrammerSinger().value_and_gradient([[1.0, 0.5, 2.0]], [0])
+    >>> print(value, gradient)
+    2.0 [[-1.  0.  1.]]
+    """
+
+    def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the loss of each row."""
+        _, excess = _excess(ops, scores, target, self.margin)
+        largest = ops.xp.max(excess, axis=-1)
+        return ops.xp.where(largest <= 0, ops.number(0.0), largest) + _nan_rows(ops, scores)[..., 0]
+
+    def row_gradient(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
+        """Return the gradient of each row."""
+        is_true, excess = _excess(ops, scores, target, self.margin)
+        largest = ops.xp.max(excess, axis=-1, keepdims=True)
+        strongest = ops.xp.astype((excess == largest) & (largest > 0), scores.dtype)
+        ties = sum_classes(ops.xp, strongest)[..., None]
+        shared = strongest / ops.xp.where(ties > 0, ties, ops.number(1.0))
+        gradient = ops.xp.where(is_true, -ops.xp.astype(ties > 0, scores.dtype), shared)
+        return gradient + _nan_rows(ops, scores)

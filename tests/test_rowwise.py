@@ -1,0 +1,525 @@
+"""Losses of rows: exact arithmetic, laws, kernels, frameworks and peers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+import lossfn
+from lossfn.engine import dispatch
+from lossfn.losses import ROW_LOSSES
+from lossfn.losses.distillation import Distillation
+
+K = 3
+LOSSES = [loss(**{**setting, **extra}) for loss in ROW_LOSSES for setting in loss.variants
+          for extra in ({"prior": (0.5, 0.3, 0.2)},) * (loss is lossfn.LogitAdjusted) or ({},)]  # fmt: skip
+DEFAULTS = [next(loss for loss in LOSSES if type(loss) is kind) for kind in ROW_LOSSES]
+SOFTMAX = [loss for loss in LOSSES if isinstance(loss, lossfn.SoftmaxLoss)]
+
+
+def label(loss: Any) -> str:
+    default = type(loss)()
+    changed = [f"{name}={value}" for name, value in vars(loss).items()
+               if not name.startswith("_") and name != "term" and value != getattr(default, name, None)]  # fmt: skip
+    return f"{type(loss).__name__}({','.join(changed)})"
+
+
+every_variant = pytest.mark.parametrize("loss", LOSSES, ids=label)
+every_loss = pytest.mark.parametrize("loss", DEFAULTS, ids=label)
+
+
+def draw(loss: Any, rows: int, seed: int = 0, dtype: Any = np.float64, *, spread: float = 3.0) -> tuple[Any, Any]:
+    """Draw scores and class indices that a loss accepts."""
+    rng = np.random.default_rng(seed)
+    scores = spread * rng.normal(size=(rows, K))
+    if getattr(loss, "inputs", "logits") != "logits":
+        probabilities = rng.dirichlet(np.ones(K), rows)
+        scores = probabilities if loss.inputs == "probabilities" else np.log(probabilities)
+    scores = scores.astype(dtype)
+    index = rng.integers(0, K, rows)
+    if isinstance(loss, Distillation):
+        return scores, loss.Target(index, (spread * rng.normal(size=(rows, K))).astype(dtype))
+    return scores, index
+
+
+def take(target: Any, rows: Any) -> Any:
+    """Return some rows of a target."""
+    return type(target)(*(part[rows] for part in target)) if isinstance(target, tuple) else target[rows]
+
+
+# ---- exact arithmetic -----------------------------------------------------------------------------------------------
+
+
+def textbook(loss: Any, z: list[Any], target: Any) -> Any:
+    """Return the loss of one row from the textbook, with mpmath numbers; the target is a list of shares."""
+    mp = mpmath
+    share = target[0] if isinstance(target, tuple) else target
+    name = type(loss).__name__
+    if name in ("WestonWatkins", "CrammerSinger"):
+        own = share.index(1)
+        missed = [max(mp.mpf(0), z[j] - z[own] + loss.margin) for j in range(len(z)) if j != own]
+        return sum(missed) if name == "WestonWatkins" else max(missed)
+
+    def softmax(scores: list[Any]) -> list[Any]:
+        total = sum(mp.exp(s) for s in scores)
+        return [mp.exp(s) / total for s in scores]
+
+    if name == "Distillation":
+        t = mp.mpf(loss.temperature)
+        p, q, plain = softmax([s / t for s in z]), softmax([s / t for s in target[1]]), softmax(z)
+        divergence = sum(b * mp.log(b / a) for a, b in zip(p, q, strict=True))
+        return loss.alpha * t**2 * divergence - (1 - mp.mpf(loss.alpha)) * sum(
+            s * mp.log(a) for s, a in zip(share, plain, strict=True)
+        )
+    eps = mp.mpf(loss.label_smoothing)
+    share = [s * (1 - eps) + eps / len(z) for s in share]
+    if loss.inputs == "probabilities":
+        p = z
+    elif loss.inputs == "log_probabilities":
+        p = [mp.exp(s) for s in z]
+    else:
+        moved = [s / mp.mpf(loss.temperature) for s in z]
+        if name == "LogitAdjusted":
+            moved = [s + loss.tau * mp.log(mp.mpf(w) / sum(map(mp.mpf, loss.prior)))
+                     for s, w in zip(moved, loss.prior, strict=True)]  # fmt: skip
+        p = softmax(moved)
+    pairs = list(zip(share, p, strict=True))
+    cross = -sum(s * mp.log(a) for s, a in pairs if s)
+    match name:
+        case "SoftmaxFocal":
+            return -sum(s * (1 - a) ** mp.mpf(loss.gamma) * mp.log(a) for s, a in pairs if s)
+        case "PolyCrossEntropy":
+            return cross + loss.epsilon * sum(s * (1 - a) for s, a in pairs)
+        case "GeneralizedCrossEntropy":
+            return sum(s * (1 - a ** mp.mpf(loss.q)) / mp.mpf(loss.q) for s, a in pairs)
+        case "SymmetricCrossEntropy":
+            reverse = -sum(a * (mp.log(s) if s else mp.mpf(loss.log_zero)) for s, a in pairs)
+            return mp.mpf(loss.alpha) * cross + mp.mpf(loss.beta) * reverse
+        case "ConfidencePenalty":
+            # errata L01: minus the entropy.
+            return cross - mp.mpf(loss.lam) * -sum(a * mp.log(a) for a in p)
+        case "MulticlassBrier":
+            return sum((a - s) ** 2 for s, a in pairs)
+        case "SphericalScore":
+            return -sum(s * a for s, a in pairs) / mp.sqrt(sum(a * a for a in p))
+    if loss.z_loss:
+        cross += mp.mpf(loss.z_loss) * mp.log(sum(mp.exp(s / mp.mpf(loss.temperature)) for s in z)) ** 2
+    return cross
+
+
+ROWS = [[0.3, -1.2, 2.0], [1.0, 1.0, 1.0], [30.0, -2.0, 1.0], [1e4, -1e4, 3.0]]
+OTHER_INPUTS = [[0.2, 0.5, 0.3], [0.98, 1e-30, 0.02]]
+#: The smallest derivatives are 1e-308 and below: a difference of second order needs all of these digits.
+DIGITS, STEP = 800, 350
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_variant
+def test_agrees_with_exact_arithmetic(loss: Any, dtype: Any) -> None:
+    inputs = getattr(loss, "inputs", "logits")
+    scores = np.array(ROWS if inputs == "logits" else OTHER_INPUTS, dtype)
+    if inputs == "log_probabilities":
+        scores = np.log(scores)
+    index = np.arange(len(scores)) % K
+    teacher = scores[::-1] / 10
+    target = loss.Target(index, teacher) if isinstance(loss, Distillation) else index
+    diagonal = loss.hessian_diagonal(scores, target, reduction="sum")
+    results = []
+    for path in ("arrays", "kernel"):
+        with dispatch.forced(path):
+            results.append((loss.elementwise(scores, target), loss.gradient(scores, target, reduction="sum")))
+    with mpmath.workdps(DIGITS):
+        for row, z in enumerate(scores):
+            shares: Any = [int(j == index[row]) for j in range(K)]
+            if isinstance(loss, Distillation):
+                shares = (shares, [mpmath.mpf(float(s)) for s in teacher[row]])
+            found = [(values[row], gradient[row], diagonal[row]) for values, gradient in results]
+            check_row(loss, [mpmath.mpf(float(s)) for s in z], shares, found, np.finfo(dtype))
+
+
+def check_row(loss: Any, z: list[Any], shares: Any, found: list[Any], info: Any) -> None:
+    """Compare one row with exact differences, in units of the last place times the condition number."""
+    step = mpmath.mpf(10) ** -STEP
+
+    def at(j: int, move: Any) -> Any:
+        return textbook(loss, [s + move * (i == j) for i, s in enumerate(z)], shares)
+
+    def error(number: Any, exact: Any, condition: Any) -> float:
+        unit = max(abs(exact), condition) * float(info.eps) + mpmath.mpf(float(info.smallest_normal))
+        return float(abs(mpmath.mpf(float(number)) - exact) / unit)
+
+    exact = textbook(loss, z, shares)
+    sides = [(at(j, step), at(j, -step)) for j in range(K)]
+    slopes = [(up - down) / (2 * step) for up, down in sides]
+    bends = [(up - 2 * exact + down) / step**2 for up, down in sides]
+    scale = max(abs(s) for s in z)
+    for value, gradient, diagonal in found:
+        assert error(value, exact, sum(abs(s * a) for s, a in zip(slopes, z, strict=True))) <= 10, (z, shares)
+        for j, (slope, bend) in enumerate(zip(slopes, bends, strict=True)):
+            assert error(gradient[j], slope, abs(slope) * scale) <= 10, (z, shares, j)
+            if not loss.hessian_is_partial:
+                assert error(diagonal[j], bend, abs(bend) * scale) <= 20, (z, shares, j)
+
+
+@every_variant
+@pytest.mark.parametrize("path", ["arrays", "kernel", "threads"])
+def test_infinite_and_missing_scores(loss: Any, path: str) -> None:
+    if getattr(loss, "inputs", "logits") != "logits" or isinstance(loss, Distillation):
+        pytest.skip("scores of this loss are not logits alone")
+    with dispatch.forced(path):
+        rows = np.array([[np.nan, 0.0, 1.0], [np.inf, 0.0, 1.0], [-np.inf, 0.0, 1.0]])
+        values = loss.elementwise(rows, [0, 0, 0])
+        gradient = loss.gradient(rows, [0, 0, 0], reduction="sum")
+    assert np.isnan(values[0])
+    assert np.isnan(gradient[0]).any()
+    near = loss.elementwise(np.array([[1e300, 0.0, 1.0], [-1e300, 0.0, 1.0]]), [0, 0])
+    if not getattr(loss, "z_loss", 0.0):
+        np.testing.assert_allclose(values[1], near[0], atol=1e-12)
+        assert values[2] == pytest.approx(near[1]) or np.isposinf(values[2])
+
+
+# ---- laws -----------------------------------------------------------------------------------------------------------
+
+
+def everything(loss: Any, scores: Any, target: Any, **options: Any) -> list[Any]:
+    return [
+        loss(scores, target, **options),
+        loss.gradient(scores, target, **options),
+        loss.hessian_diagonal(scores, target, **options),
+        loss.hessian(scores, target, **options),
+    ]
+
+
+COMBINATIONS = [
+    {},
+    {"class_weight": (1.0, 0.0, 3.0)},
+    {"ignore_index": 1},
+    {"class_weight": (2.0, 1.0, 0.5), "ignore_index": 2},
+]
+
+
+@every_loss
+@pytest.mark.parametrize("path", ["arrays", "kernel"])
+@pytest.mark.parametrize("settings", COMBINATIONS, ids=str)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_masked_is_deleted_and_weight_is_repetition(
+    loss: Any, path: str, settings: dict[str, Any], smoothing: float, reduction: str
+) -> None:
+    if smoothing:
+        if not isinstance(loss, lossfn.SoftmaxLoss):
+            pytest.skip("only softmax losses smooth labels")
+        settings = {**settings, "label_smoothing": smoothing}
+    if type(loss) is lossfn.LogitAdjusted:
+        settings = {**settings, "prior": (0.5, 0.3, 0.2)}
+    loss = type(loss)(**settings)
+    scores, target = draw(loss, 40)
+    rng = np.random.default_rng(1)
+    weight = rng.integers(0, 3, 40)
+    mask = rng.random(40) < 0.7
+    spoiled = scores.copy()
+    spoiled[(weight == 0) | ~mask] = np.nan
+    index = (target[0] if isinstance(target, tuple) else target).copy()
+    index[(weight == 0) | ~mask] = -100
+    spoiled_target = type(target)(index, *target[1:]) if isinstance(target, tuple) else index
+    kept = np.repeat(np.flatnonzero(mask), weight[mask])
+    with dispatch.forced(path):
+        value, gradient, diagonal, block = everything(
+            loss, spoiled, spoiled_target, weight=weight.astype(float), mask=mask, reduction=reduction
+        )
+        plain = everything(loss, scores[kept], take(target, kept), reduction=reduction)
+    np.testing.assert_allclose(value, plain[0], rtol=1e-12)
+    for found, expected in zip((gradient, diagonal, block), plain[1:], strict=True):
+        summed = np.zeros_like(found)
+        np.add.at(summed, kept, expected)
+        np.testing.assert_allclose(found, summed, rtol=1e-10, atol=1e-14)
+    assert not gradient[~mask].any()
+
+
+@every_loss
+def test_zero_total_weight_gives_zero(loss: Any) -> None:
+    scores, target = draw(loss, 5)
+    value, gradient = loss.value_and_gradient(scores, target, weight=np.zeros(5))
+    assert value == 0
+    assert not gradient.any()
+
+
+@every_variant
+def test_kernels_agree_with_array_code(loss: Any) -> None:
+    scores, target = draw(loss, 700)
+    weight = np.random.default_rng(2).random(700)
+    for dtype, tolerance in ((np.float64, 1e-13), (np.float32, 2e-6)):
+        converted = scores.astype(dtype)
+        results = {}
+        for path in ("arrays", "kernel", "threads"):
+            with dispatch.forced(path):
+                value, gradient = loss.value_and_gradient(converted, target, weight=weight)
+                results[path] = value, gradient, loss.elementwise(converted, target), loss(converted, target)
+        for path in ("kernel", "threads"):
+            for found, expected in zip(results[path], results["arrays"], strict=True):
+                np.testing.assert_allclose(found, expected, rtol=tolerance * 10, atol=tolerance)
+                assert found.dtype == dtype
+        # The same bits for any number of threads.
+        assert np.array_equal(results["kernel"][1], results["threads"][1])
+
+
+@pytest.mark.parametrize("classes", [2, 63, 64, 65, 200, 5000])
+@pytest.mark.parametrize("loss", [lossfn.CrossEntropy(), lossfn.MulticlassBrier()], ids=label)
+def test_rows_of_any_length(loss: Any, classes: int) -> None:
+    rng = np.random.default_rng(0)
+    scores, target = rng.normal(size=(20, classes)), rng.integers(0, classes, 20)
+    with dispatch.forced("arrays"):
+        expected = loss.value_and_gradient(scores, target)
+    for path in ("kernel", "threads"):
+        with dispatch.forced(path):
+            value, gradient = loss.value_and_gradient(scores, target)
+        np.testing.assert_allclose(value, expected[0], rtol=1e-13)
+        np.testing.assert_allclose(gradient, expected[1], rtol=1e-12, atol=1e-18)
+
+
+@pytest.mark.parametrize("loss", SOFTMAX, ids=label)
+@pytest.mark.parametrize("path", ["arrays", "kernel"])
+def test_indices_one_hot_and_distributions_mean_the_same(loss: Any, path: str) -> None:
+    scores, index = draw(loss, 50)
+    with dispatch.forced(path):
+        first = everything(loss, scores, index)
+        second = everything(loss, scores, np.eye(K)[index])
+        third = everything(loss, scores, np.eye(K, dtype=int)[index])
+    for found in (second, third):
+        for a, b in zip(first, found, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
+
+
+@every_variant
+def test_adding_a_number_to_a_row_changes_nothing(loss: Any) -> None:
+    if getattr(loss, "inputs", "logits") != "logits" or getattr(loss, "z_loss", 0.0):
+        pytest.skip("only logits without z_loss have no level")
+    scores, target = draw(loss, 50)
+    for a, b in zip(everything(loss, scores, target), everything(loss, scores + 8.0, target), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(loss.gradient(scores, target).sum(-1), 0, atol=1e-14)
+
+
+@every_variant
+def test_hessian_forms_agree(loss: Any) -> None:
+    scores, target = draw(loss, 12)
+    vector = np.random.default_rng(3).normal(size=scores.shape)
+    weight = np.arange(12.0)
+    options = {"weight": weight, "reduction": "sum"}
+    block = loss.hessian(scores, target, **options)
+    np.testing.assert_allclose(block, np.swapaxes(block, -1, -2), rtol=1e-10, atol=1e-12)
+    product = loss.hessian_vector_product(scores, target, vector, **options)
+    np.testing.assert_allclose(product, np.einsum("nij,nj->ni", block, vector), rtol=1e-10, atol=1e-12)
+    diagonal = loss.hessian_diagonal(scores, target, **options)
+    np.testing.assert_allclose(diagonal, np.einsum("nii->ni", block), rtol=1e-10, atol=1e-12)
+    gradient, second = loss.gradient_and_hessian(scores, target, **options)
+    assert np.array_equal(second, diagonal)
+    if loss.convex:
+        assert np.linalg.eigvalsh(block).min() > -1e-10
+    if loss.gradient_lipschitz is not None:
+        bound = loss.gradient_and_hessian(scores, target, curvature="diagonal_bound", **options)[1]
+        assert np.linalg.eigvalsh(np.einsum("ni,ij->nij", bound, np.eye(K)) - block).min() > -1e-12
+        # A Newton step with the bound never increases the loss.
+        step = np.divide(gradient, bound, out=np.zeros_like(gradient), where=bound > 0)
+        assert loss(scores - step, target, **options) <= loss(scores, target, **options)
+    else:
+        with pytest.raises(ValueError, match="no finite bound"):
+            loss.gradient_and_hessian(scores, target, curvature="diagonal_bound")
+
+
+def test_focal_without_focus_is_cross_entropy_to_the_last_bit() -> None:
+    for dtype in (np.float32, np.float64):
+        scores, target = draw(lossfn.CrossEntropy(), 600, dtype=dtype)
+        for path in ("arrays", "kernel"):
+            with dispatch.forced(path):
+                first = lossfn.SoftmaxFocal(gamma=0.0).value_and_gradient(scores, target)
+                second = lossfn.CrossEntropy().value_and_gradient(scores, target)
+            assert first[0] == second[0]
+            assert np.array_equal(first[1], second[1])
+
+
+def test_two_classes_equal_the_binary_losses() -> None:
+    rng = np.random.default_rng(0)
+    logit, index = 5 * rng.normal(size=300), rng.integers(0, 2, 300)
+    scores = np.stack([np.zeros(300), logit], axis=-1)
+    pairs = [
+        (lossfn.CrossEntropy(), lossfn.BinaryCrossEntropy()),
+        (lossfn.CrossEntropy(label_smoothing=0.2), lossfn.BinaryCrossEntropy(label_smoothing=0.2)),
+        (lossfn.SoftmaxFocal(gamma=1.7), lossfn.BinaryFocal(gamma=1.7)),
+    ]
+    for rowwise, binary in pairs:
+        np.testing.assert_allclose(rowwise.elementwise(scores, index), binary.elementwise(logit, index), rtol=1e-13)
+        gradient = rowwise.gradient(scores, index)[:, 1]
+        np.testing.assert_allclose(gradient, binary.gradient(logit, index), rtol=1e-12, atol=1e-18)
+        second = rowwise.hessian(scores, index)[:, 1, 1]
+        np.testing.assert_allclose(second, binary.hessian(logit, index), rtol=1e-11, atol=1e-15)
+
+
+def test_smoothing_is_a_mixture_with_the_uniform_distribution() -> None:
+    # errata L03, L04: (1 - eps) CE + eps (KL(u‖p) + log K).
+    scores, index = draw(lossfn.CrossEntropy(), 40)
+    plain = lossfn.CrossEntropy().elementwise(scores, index)
+    uniform = lossfn.CrossEntropy().elementwise(scores, np.full((40, K), 1 / K))
+    smoothed = lossfn.CrossEntropy(label_smoothing=0.3).elementwise(scores, index)
+    np.testing.assert_allclose(smoothed, 0.7 * plain + 0.3 * uniform, rtol=1e-14)
+
+
+# ---- what is estimated ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", SOFTMAX, ids=label)
+def test_the_best_constant_implies_the_frequencies(loss: Any) -> None:
+    if loss.inputs != "logits":
+        pytest.skip("probabilities are not free")
+    loss = type(loss)(**{name: getattr(loss, name) for name in vars(loss) if name in loss.__dataclass_fields__})
+    index = np.repeat([0, 1, 2], [50, 30, 20])
+    row = loss.optimal_constant(index)
+    np.testing.assert_allclose(loss.inverse_link(row), [0.5, 0.3, 0.2], atol=1e-6)
+    best = loss(np.tile(row, (100, 1)), index)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        other = row + rng.normal(size=K) * rng.choice([0.01, 0.3, 3.0])
+        assert loss(np.tile(other, (100, 1)), index) >= best - 1e-12
+
+
+def test_absent_classes_get_no_probability() -> None:
+    row = lossfn.CrossEntropy().optimal_constant([0, 0, 1], classes=4)
+    np.testing.assert_allclose(row, [np.log(2 / 3), np.log(1 / 3), -np.inf, -np.inf])
+
+
+def test_class_weights_are_undone() -> None:
+    # errata C17
+    loss = lossfn.CrossEntropy(class_weight=(1.0, 5.0, 2.0))
+    index = np.repeat([0, 1, 2], [70, 20, 10])
+    np.testing.assert_allclose(loss.inverse_link(loss.optimal_constant(index)), [0.7, 0.2, 0.1], atol=1e-7)
+
+
+# ---- frameworks -----------------------------------------------------------------------------------------------------
+
+
+@every_variant
+def test_frameworks_agree(loss: Any) -> None:
+    scores, target = draw(loss, 6)
+    parts = target if isinstance(target, tuple) else (target,)
+    rebuild = type(target) if isinstance(target, tuple) else lambda part: part
+    upstream = np.random.default_rng(4).normal(size=6)
+    expected = loss.elementwise(scores, target)
+    slopes = loss.gradient(scores, target, reduction="sum")
+    block = loss.hessian(scores, target, reduction="sum")
+
+    leaf = torch.tensor(scores, requires_grad=True)
+    tensors = rebuild(*map(torch.tensor, parts))
+    values = loss.elementwise(leaf, tensors)
+    np.testing.assert_allclose(values.detach(), expected, rtol=1e-12)
+    # Upstream gradients are honoured element by element.
+    (found,) = torch.autograd.grad(values, leaf, torch.tensor(upstream), create_graph=True)
+    np.testing.assert_allclose(found.detach(), upstream[:, None] * slopes, rtol=1e-11, atol=1e-14)
+    vector = torch.tensor(scores[::-1].copy())
+    if not loss.hessian_is_partial:
+        (second,) = torch.autograd.grad((found * vector).sum(), leaf)
+        exact = np.einsum("nij,nj->ni", block, vector.numpy()) * upstream[:, None]
+        np.testing.assert_allclose(second, exact, rtol=1e-9, atol=1e-12)
+        assert torch.autograd.gradcheck(lambda z: loss.elementwise(z, tensors), leaf)
+
+    with jax.enable_x64(True):
+        arrays = rebuild(*map(jnp.asarray, parts))
+        jitted = jax.jit(jax.value_and_grad(lambda z: (loss.elementwise(z, arrays) * upstream).sum()))
+        value, gradient = jitted(jnp.asarray(scores))
+        np.testing.assert_allclose(value, expected @ upstream, rtol=1e-11)
+        np.testing.assert_allclose(gradient, upstream[:, None] * slopes, rtol=1e-11, atol=1e-14)
+        diagonal = jax.hessian(lambda z: loss.elementwise(z, arrays).sum())(jnp.asarray(scores))
+        np.testing.assert_allclose(np.einsum("ninj->nij", diagonal), block, rtol=1e-9, atol=1e-12)
+
+
+# ---- peers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [{}, {"label_smoothing": 0.2}, {"ignore_index": 1}], ids=str)
+def test_cross_entropy_of_pytorch(settings: dict[str, Any]) -> None:
+    scores, index = draw(lossfn.CrossEntropy(), 50)
+    leaf = torch.tensor(scores, requires_grad=True)
+    peer = functional.cross_entropy(leaf, torch.tensor(index), **settings)
+    peer.backward()
+    value, gradient = lossfn.CrossEntropy(**settings).value_and_gradient(scores, index)
+    np.testing.assert_allclose(value, peer.item(), rtol=1e-13)
+    np.testing.assert_allclose(gradient, leaf.grad, rtol=1e-11, atol=1e-17)
+
+
+def test_weighted_cross_entropy_of_pytorch_and_scikit_learn() -> None:
+    from sklearn.metrics import log_loss
+
+    scores, index = draw(lossfn.CrossEntropy(), 50)
+    weights = (1.0, 4.0, 0.5)
+    loss = lossfn.CrossEntropy(class_weight=weights)
+    peer = functional.cross_entropy(torch.tensor(scores), torch.tensor(index), torch.tensor(weights).double())
+    np.testing.assert_allclose(loss(scores, index), peer.item(), rtol=1e-13)
+    probabilities = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+    peer = log_loss(index, probabilities, sample_weight=np.array(weights)[index])
+    np.testing.assert_allclose(loss(scores, index), peer, rtol=1e-12)
+
+
+def test_margins_of_pytorch_and_scikit_learn() -> None:
+    from sklearn.metrics import hinge_loss
+
+    scores, index = draw(lossfn.WestonWatkins(), 50)
+    # PyTorch divides by the number of classes.
+    peer = functional.multi_margin_loss(torch.tensor(scores), torch.tensor(index))
+    np.testing.assert_allclose(lossfn.WestonWatkins()(scores, index), peer.item() * K, rtol=1e-13)
+    np.testing.assert_allclose(lossfn.CrammerSinger()(scores, index), hinge_loss(index, scores), rtol=1e-13)
+
+
+def test_distillation_of_pytorch() -> None:
+    loss = Distillation(temperature=3.0, alpha=1.0)
+    scores, target = draw(loss, 50)
+    student = functional.log_softmax(torch.tensor(scores) / 3, -1)
+    teacher = functional.softmax(torch.tensor(target.teacher) / 3, -1)
+    peer = functional.kl_div(student, teacher, reduction="batchmean") * 9
+    np.testing.assert_allclose(loss(scores, target), peer.item(), rtol=1e-12)
+    agreeing = loss.elementwise(target.teacher, target)
+    assert (agreeing == 0).all()
+
+
+# ---- refusals -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pred", "target", "message"),
+    [
+        (np.zeros((2, 3)), [0, 3], r"target\[1\] = 3 is not a class index from 0 to 2"),
+        (np.zeros((2, 3)), [[0.5, 0.5, 0.0], [1.0, 1.0, 0.0]], r"target\[1\] is not a distribution.*sums to 2"),
+        (np.zeros((2, 3)), [[0.5, 0.5, 0.0], [1.5, -0.5, 0.0]], r"target\[1\] is not a distribution.*holds -0.5"),
+        (np.zeros((2, 3)), [[0], [1]], r"target\[..., 0\]"),
+        (np.zeros((2, 3)), [0, 1, 2], "Nothing is broadcast"),
+        (np.zeros((2, 3, 4)), np.zeros((2, 4), int), "Classes come last"),
+        (np.zeros((2, 1)), [0, 1], "BinaryCrossEntropy"),
+        (np.zeros(3), [[0, 1, 2]], "Nothing is broadcast"),
+    ],
+)
+@pytest.mark.parametrize("path", ["arrays", "kernel"])
+def test_refuses_targets_that_do_not_fit(pred: Any, target: Any, message: str, path: str) -> None:
+    with dispatch.forced(path), pytest.raises(ValueError, match=message):
+        lossfn.CrossEntropy()(pred, target)
+
+
+def test_refuses_what_cannot_be_meant() -> None:
+    with pytest.raises(TypeError, match="must be integers; got float64"):
+        lossfn.CrossEntropy()(np.zeros((2, 3)), [0.0, 1.0])
+    with pytest.raises(ValueError, match="2 weights, but pred has 3 classes"):
+        lossfn.CrossEntropy(class_weight=(1, 2))(np.zeros((2, 3)), [0, 1])
+    with pytest.raises(ValueError, match="needs class indices"):
+        lossfn.CrossEntropy(ignore_index=0)(np.zeros((2, 3)), np.full((2, 3), 1 / 3))
+    with pytest.raises(ValueError, match="act on logits"):
+        lossfn.CrossEntropy(inputs="probabilities", temperature=2.0)
+    with pytest.raises(ValueError, match="must be class indices"):
+        lossfn.WestonWatkins()(np.zeros((2, 3)), np.full((2, 3), 1 / 3))
+    with pytest.raises(ValueError, match="not probabilities"):
+        lossfn.WestonWatkins().inverse_link(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="target requires grad"):
+        lossfn.CrossEntropy()(torch.zeros(2, 3), torch.full((2, 3), 1 / 3, requires_grad=True))
