@@ -84,7 +84,7 @@ class SoftmaxFocal(SoftmaxLoss):
     --------
     >>> from lossfn import SoftmaxFocal
     >>> print(SoftmaxFocal(gamma=2.0)([[2.0, 1.0, 0.0]], [0]).round(6))
-    0.045677
+    0.045678
     """
 
     gamma: float = nonnegative(default=2.0, symbol=r"\gamma", doc="how fast easy rows lose weight")
@@ -151,7 +151,7 @@ class GeneralizedCrossEntropy(SoftmaxLoss):
     --------
     >>> from lossfn import GeneralizedCrossEntropy
     >>> print(GeneralizedCrossEntropy(q=0.7)([[0.0, 0.0]], [1]).round(6))
-    0.549182
+    0.549183
     """
 
     q: float = unit_interval(default=0.7, symbol="q", doc="exponent")
