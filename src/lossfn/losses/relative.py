@@ -187,7 +187,8 @@ class SymmetricAbsolutePercentageError(PointwiseLoss):
     def _pull(self, xp: Any, pred: Any, target: Any) -> tuple[Any, Any]:
         """Return the square root of the gradient's size, which cannot overflow before it does, and the mean size."""
         half = xp.abs(pred) / 2 + xp.abs(target) / 2
-        return xp.sqrt(xp.abs(target)) / half, half
+        # A quotient by function keeps its place in products; operators would be multiplied out.
+        return xp.xdivy(xp.sqrt(xp.abs(target)), half), half
 
     def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         pull, _ = self._pull(xp, pred, target)
@@ -196,4 +197,4 @@ class SymmetricAbsolutePercentageError(PointwiseLoss):
     def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         pull, half = self._pull(xp, pred, target)
         direction = -xp.sign(pred - target) * xp.sign(pred)
-        return xp.where(self._has_pull(xp, pred, target), xp.xmul(direction, pull * (pull / half)), 0)
+        return xp.where(self._has_pull(xp, pred, target), xp.xmul(direction, pull * xp.xdivy(pull, half)), 0)
