@@ -368,3 +368,15 @@ def test_a_linear_model_refuses_bounded_predictions_with_the_cure() -> None:
 
     with raises(ValueError, "> -1", "train SquaredError on log(1 + target)"):
         LinearRegressor(loss=SquaredLogError()).fit([[0.0], [1.0]], [1.0, 2.0])
+
+
+def test_comparison_gives_each_loss_the_scale_that_it_needs() -> None:
+    pytest.importorskip("pandas")
+    from lossfn.comparison.candidates import _from_user, noise_in_scale
+
+    assert noise_in_scale(Huber()) == 1.345
+    assert round(noise_in_scale(TukeyBiweight()), 3) == 4.685
+    assert _from_user("tukey_biweight", "regression").with_estimates(2.0, 1.0).c == pytest.approx(9.37, abs=1e-3)
+    assert _from_user("tukey_biweight(c=3)", "regression").with_estimates(2.0, 1.0).c == 3.0
+    # A tube is a tolerance that the data do not decide.
+    assert _from_user("epsilon_insensitive", "regression").estimated == ()

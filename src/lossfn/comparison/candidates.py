@@ -49,13 +49,23 @@ class Candidate:
         odds
             Weight of class 0 over the weight of class 1.
         """
-        values = {name: odds if name == "pos_weight" else DELTA_IN_SIGMAS * noise_scale for name in self.estimated}
+        scale = noise_in_scale(self.loss) * noise_scale if self.needs_noise_scale else noise_scale
+        values = {name: odds if name == "pos_weight" else scale for name in self.estimated}
         return dataclasses.replace(self.loss, **values) if values else self.loss
 
     def training_target(self, scaled: FloatArray) -> FloatArray:
         """Return the target in the encoding that the loss declares."""
         encoded: FloatArray = lossfn.to_signed(scaled) if self.loss.target == fields.SIGNED else scaled
         return encoded
+
+
+def noise_in_scale(loss: Any) -> float:
+    """Return the scale parameter of a loss in units of the noise's standard deviation.
+
+    Losses that ignore outliers altogether need more room than Huber's for the same efficiency.
+    """
+    ignores_outliers = loss.even_with_decreasing_weight and not loss.convex
+    return lossfn.efficient_tuning(loss) if ignores_outliers else DELTA_IN_SIGMAS
 
 
 def choose_candidates(losses: Any, data: Dataset) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
@@ -126,7 +136,10 @@ def _from_user(item: Any, task: str) -> Candidate:
     if loss.prediction != fields.EXTENDED_REAL:
         raise DataError(f"{loss!r} takes {loss.prediction.name}, but a linear model predicts any number: use logits")
     given = _spelled_parameters(item, loss) if isinstance(item, str) else _changed_parameters(loss)
-    return _candidate(loss, estimated=tuple(name for name in loss.scale_parameters if name not in given))
+    # The half-width of a tube is a tolerance, not a size at which residuals become outliers.
+    is_tube = loss.convex and not loss.even_with_decreasing_weight
+    names = () if is_tube else loss.scale_parameters
+    return _candidate(loss, estimated=tuple(name for name in names if name not in given))
 
 
 def _candidate(loss: Any, estimated: Sequence[str] = ()) -> Candidate:
@@ -192,17 +205,16 @@ def _fits_target(candidate: Candidate, data: Dataset) -> bool:
 
 
 def _notes_on_parameters(candidates: Sequence[Candidate]) -> list[str]:
-    scaled = [
-        f"{name} of {candidate.key}"
-        for candidate in candidates
-        for name in candidate.estimated
-        if name in candidate.loss.scale_parameters
-    ]
+    scaled: dict[float, list[str]] = {}
+    for candidate in candidates:
+        for name in candidate.estimated:
+            if name in candidate.loss.scale_parameters:
+                scaled.setdefault(noise_in_scale(candidate.loss), []).append(f"{name} of {candidate.key}")
     notes = []
-    if scaled:
+    for multiple, names in scaled.items():
         notes.append(
-            f"{DELTA_IN_SIGMAS} times the robust scale (1.4826 MAD) of the residuals of a preliminary robust fit, "
-            f"inside each fold, is {', '.join(scaled)}; a value of your own is given as in 'Huber(delta=2)', "
+            f"{multiple:.4g} times the robust scale (1.4826 MAD) of the residuals of a preliminary robust fit, "
+            f"inside each fold, is {', '.join(names)}; a value of your own is given as in 'Huber(delta=2)', "
             "in units of the target."
         )
     if any("pos_weight" in candidate.estimated for candidate in candidates):
