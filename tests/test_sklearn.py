@@ -269,15 +269,19 @@ def test_smooth_losses_end_where_the_gradient_vanishes(loss: PointwiseLoss, fit_
     scores = features @ np.atleast_2d(model.coef_).T + model.intercept_
     pred = scores if len(loss.heads) > 1 else scores[:, 0]
     rows = loss.gradient(pred, target, weight=weight).reshape(scores.shape)
-    np.testing.assert_allclose(rows.T @ features + 0.01 * np.atleast_2d(model.coef_), 0.0, atol=1e-7)
+    # Where the curvature is infinite at ties, the objective is flat long before its gradient vanishes.
+    atol = 1e-3 if loss.smoothness == 1 and loss.gradient_lipschitz is None else 1e-7
+    np.testing.assert_allclose(rows.T @ features + 0.01 * np.atleast_2d(model.coef_), 0.0, atol=atol)
     if fit_intercept:
-        np.testing.assert_allclose(rows.sum(axis=0), 0.0, atol=1e-7)
+        np.testing.assert_allclose(rows.sum(axis=0), 0.0, atol=atol)
     np.testing.assert_allclose(model.objective_, objective(model, features, target, weight), rtol=1e-12)
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.01])
 @pytest.mark.parametrize(
-    "loss", [*[loss for loss in TRAINABLE if loss.smoothness == 0], ELASTIC, Huber() + Pinball(tau=0.8)], ids=repr
+    "loss",
+    [*[loss for loss in TRAINABLE if loss.smoothness == 0 and loss.convex], ELASTIC, Huber() + Pinball(tau=0.8)],
+    ids=repr,
 )
 def test_losses_with_kinks_end_at_a_minimum(loss: PointwiseLoss, l2: float) -> None:
     # For a convex objective, no small step in any direction helps.
