@@ -98,6 +98,7 @@ def test_every_kind_of_kernel_agrees_with_the_expression(loss):
         yield loss.elementwise(pred, target)
         yield loss.total(pred, target).sum
         yield loss.hessian(pred, target)
+        yield from loss.value_and_gradient(pred, target, reduction="none")
 
     expected = list(compute())
     with dispatch.forced("kernel"):

@@ -152,14 +152,14 @@ class Loss:
         scale = reduce.reciprocal(batch.library, divisor)
         # A buffer that a kernel cannot write in place is filled afterwards.
         direct = out if out is not None and out.dtype == batch.dtype and out.flags.c_contiguous else None
-        value, gradient = self._evaluator.value_and_gradient(batch, scale, direct)
+        is_reduced = reduction != "none"
+        compute = self._evaluator.value_and_gradient if is_reduced else self._evaluator.elements_and_gradient
+        value, gradient = compute(batch, scale, direct)
         gradient = batch.finish(gradient)
         if out is not None and direct is None:
             out[...] = gradient
             gradient = out
-        if reduction == "none":
-            return batch.finish(self._evaluator.elements(batch)), gradient
-        return _as_scalar(batch, reduce.divide(value, divisor)), gradient
+        return _as_scalar(batch, reduce.divide(value, divisor)) if is_reduced else batch.finish(value), gradient
 
     def gradient(self, pred: Any, target: Any, **options: Any) -> Any:
         """Return the gradient with respect to ``pred``; options as in ``value_and_gradient``."""

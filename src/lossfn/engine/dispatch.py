@@ -104,15 +104,29 @@ class Evaluator:
         if path != "arrays":
             gradient = np.empty(batch.pred.shape, batch.dtype) if out is None else out
             return self._run_kernel(path, "value_and_gradient", batch, scale, gradient), gradient
+        elements, gradient = self._with_gradient(batch, scale, out)
+        return reduce.accumulate(batch.library, elements), gradient
+
+    def elements_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
+        """Return w·ℓ per element and the scaled gradient."""
+        path = path_of(batch.library, batch.size)
+        if path == "arrays":
+            return self._with_gradient(batch, scale, out)
+        elements = np.empty(batch.shape, batch.dtype)
+        gradient = np.empty(batch.pred.shape, batch.dtype) if out is None else out
+        self._run_kernel(path, "elements_and_gradient", batch, scale, elements, gradient)
+        return elements, gradient
+
+    def _with_gradient(self, batch: Batch, scale: Any, out: Any) -> tuple[Any, Any]:
         with _quietly():
             weight, keep = _weight_and_keep(batch)
             value, *parts = self._call("value_and_gradient", batch, keep)
-            total = reduce.accumulate(batch.library, _weighted(batch, value, weight, keep))
+            elements = _weighted(batch, value, weight, keep)
             gradient = self._assemble(batch, parts, scale if weight is None else weight * scale, keep, 1)
         if out is not None:
             out[...] = gradient
             gradient = out
-        return total, gradient
+        return elements, gradient
 
     def derivatives(self, kind: str, batch: Batch, scale: Any) -> tuple[Any, ...]:
         """Return the scaled arrays of a kind of kernel without values: gradient, Hessian or curvature."""

@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "value": ("value", ("values",)),
     "elements": ("value", ("elements",)),
     "value_and_gradient": ("value_and_gradient", ("values", "gradient")),
+    "elements_and_gradient": ("value_and_gradient", ("elements", "gradient")),
     "hessian": ("hessian", ("hessian",)),
     "gradient_and_hessian": ("gradient_and_hessian", ("gradient", "hessian")),
     "gradient_and_majorizer": ("gradient_and_majorizer", ("gradient", "hessian")),

@@ -175,16 +175,26 @@ class RowEvaluator:
         if path != "arrays":
             gradient = np.empty(batch.pred.shape, batch.dtype) if out is None else out
             return self._checked(batch, self.kernels.value_and_gradient(path, batch, scale, gradient)), gradient
+        elements, gradient = self._with_gradient(batch, scale, out)
+        return reduce.accumulate(batch.library, elements), gradient
+
+    def elements_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
+        """Return w·ℓ per row and the scaled gradient."""
+        if self._path(batch) == "arrays":
+            return self._with_gradient(batch, scale, out)
+        return self.elements(batch), self.value_and_gradient(batch, scale, out)[1]
+
+    def _with_gradient(self, batch: Batch, scale: Any, out: Any) -> tuple[Any, Any]:
         self.check_concrete(batch)
         with np.errstate(all="ignore"):
             weight, keep, scores, targets = _harmless(batch)
-            values = _weighted(batch, self._function("row_value", batch)(scores, *targets), weight, keep, 0)
+            elements = _weighted(batch, self._function("row_value", batch)(scores, *targets), weight, keep, 0)
             slopes = self._function("row_gradient", batch)(scores, *targets)
             gradient = _weighted(batch, slopes, scale if weight is None else weight * scale, keep, 1)
         if out is not None:
             out[...] = gradient
             gradient = out
-        return reduce.accumulate(batch.library, values), gradient
+        return elements, gradient
 
     def derivatives(self, kind: str, batch: Batch, scale: Any, *vector: Any) -> tuple[Any, ...]:
         """Return scaled derivatives: of the kinds ``hessian``, ``hessian_diagonal`` and ``hessian_product``."""
