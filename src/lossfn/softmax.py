@@ -74,6 +74,8 @@ class SoftmaxLoss(RowwiseLoss):
         What one class contributes.
     needs_target_class_only : bool
         Whether classes with the share 0 contribute nothing: then class indices need no other log-probability.
+    gives_probability : bool
+        Whether the minimiser determines the probabilities.
     """
 
     inputs: str = choice(default="logits", options=INPUTS, doc="what scores are")
@@ -85,6 +87,7 @@ class SoftmaxLoss(RowwiseLoss):
 
     needs_target_class_only: ClassVar[bool] = True
     accepted_inputs: ClassVar[tuple[str, ...]] = ("logits",)
+    gives_probability: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,6 +133,8 @@ class SoftmaxLoss(RowwiseLoss):
         the slope of a class that is absent and a_j + b_j that of the true one. This is solved for π: so smoothing,
         class weights, temperature and improper losses are corrected for.
         """
+        if not self.gives_probability:
+            return super().inverse_link(pred)
         batch = rows.prepare_scores(type(self).__name__, pred)
         ops, xp, scores = batch.ops, batch.xp, batch.pred
         row = self._row(ops, scores)

@@ -135,7 +135,8 @@ class PolyCrossEntropy(SoftmaxLoss):
 class GeneralizedCrossEntropy(SoftmaxLoss):
     """(1 − p^q) / q of the true class: bounded by 1/q, so that wrong labels cannot dominate.
 
-    Between the cross-entropy (q → 0) and 1 − p (q = 1). Not proper, not convex.
+    Between the cross-entropy (q → 0) and 1 − p (q = 1, which estimates the most likely class only). Not proper, not
+    convex.
 
     Parameters
     ----------
@@ -158,6 +159,10 @@ class GeneralizedCrossEntropy(SoftmaxLoss):
 
     elicits = "a sharper form of the probabilities"
     variants = ({}, {"q": 1.0}, {"q": 0.1})
+
+    @property
+    def gives_probability(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        return self.q < 1
 
     @cached_property
     def term(self) -> PointwiseLoss:
