@@ -143,7 +143,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer points, default parameters; print only")
     quick = parser.parse_args().quick
     start = time.perf_counter()
-    losses = [loss for entry in lossfn.catalogue() for loss in entry.variants[: 1 if quick else None]]
+    pointwise = [entry for entry in lossfn.catalogue() if isinstance(entry.loss, lossfn.PointwiseLoss)]
+    losses = [loss for entry in pointwise for loss in entry.variants[: 1 if quick else None]]
     tasks = [(loss, dtype, QUICK_SIZE if quick else SIZE) for dtype in FLOATS for loss in losses]
     # Fresh processes: forked ones would inherit the threads of the libraries.
     with get_context("spawn").Pool(2) as pool:

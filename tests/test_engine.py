@@ -116,7 +116,7 @@ def test_formulas_are_readable_latex(loss):
 
 SOURCES = """
 import dataclasses, json, lossfn
-definitions = [entry.loss._definition for entry in lossfn.catalogue()]
+definitions = [entry.loss._definition for entry in CATALOGUE]
 print(json.dumps({definition.key: dataclasses.asdict(definition) for definition in definitions}))
 """
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from lossfn.loss import Loss
 from lossfn.pointwise import PointwiseLoss
+from lossfn.rowwise import RowwiseLoss
 
 
 @dataclass(frozen=True)
@@ -24,23 +26,25 @@ class Entry:
     ----------
     name : str
         The name in snake case, as the command line takes it.
-    loss : PointwiseLoss
+    loss : Loss
         The loss with its default parameters.
-    variants : tuple of PointwiseLoss
+    variants : tuple of Loss
         It with every setting that tests cover, the defaults first.
     """
 
     name: str
-    loss: PointwiseLoss
-    variants: tuple[PointwiseLoss, ...]
+    loss: Any
+    variants: tuple[Any, ...]
 
     def sample(self, rng: np.random.Generator, size: int, dtype: Any = np.float64) -> tuple[Any, Any]:
         """Draw valid predictions and targets."""
         return sample(self.loss, rng, size, dtype)
 
 
-def sample(loss: PointwiseLoss, rng: np.random.Generator, size: int, dtype: Any = np.float64) -> tuple[Any, Any]:
+def sample(loss: Any, rng: np.random.Generator, size: int, dtype: Any = np.float64) -> tuple[Any, Any]:
     """Draw predictions and targets that a loss accepts."""
+    if isinstance(loss, RowwiseLoss):
+        return loss.sample(rng, size, dtype)
     heads = len(loss.heads)
     pred = loss.prediction.sample(rng, size * heads)
     drawn = loss.target.sample(rng, size)
@@ -63,14 +67,14 @@ def catalogue() -> Iterator[Entry]:
     >>> [entry.name for entry in lossfn.catalogue()][:4]
     ['squared_error', 'half_squared_error', 'absolute_error', 'minkowski']
     """
-    from lossfn.losses import LOSSES
+    from lossfn.losses import LOSSES, ROW_LOSSES
 
-    for loss_class in LOSSES:
+    for loss_class in (*LOSSES, *ROW_LOSSES):
         variants = tuple(loss_class(**setting) for setting in loss_class.variants)
         yield Entry(snake_case(loss_class.__name__), variants[0], variants)
 
 
-def parse_loss(text: str) -> PointwiseLoss:
+def parse_loss(text: str) -> Any:
     """Return the loss that a text describes.
 
     Examples
@@ -88,12 +92,12 @@ def parse_loss(text: str) -> PointwiseLoss:
     return _build(parsed, text)
 
 
-def _build(node: ast.expr, text: str) -> PointwiseLoss:
+def _build(node: ast.expr, text: str) -> Loss:
     match node:
         case ast.BinOp(left, ast.Add(), right):
-            return _build(left, text) + _build(right, text)
+            return _summand(left, text) + _summand(right, text)
         case ast.BinOp(ast.Constant(float() | int() as factor), ast.Mult(), right):
-            return factor * _build(right, text)
+            return factor * _summand(right, text)
         case ast.Name(name):
             return _named(name, {})
         case ast.Call(ast.Name(name), arguments, keywords) if not arguments:
@@ -101,6 +105,13 @@ def _build(node: ast.expr, text: str) -> PointwiseLoss:
         case ast.Call(ast.Name(name), _, _):
             raise ValueError(f"{text!r}: name the parameters of {name}, like Huber(delta=2)")
     raise ValueError(f"cannot read the loss {text!r}; write it like Huber(delta=2) or squared_error")
+
+
+def _summand(node: ast.expr, text: str) -> PointwiseLoss:
+    loss = _build(node, text)
+    if not isinstance(loss, PointwiseLoss):
+        raise ValueError(f"{text!r}: only losses of single predictions have sums; {type(loss).__name__} takes rows")
+    return loss
 
 
 def _literal(node: ast.expr, text: str) -> Any:
@@ -115,10 +126,10 @@ def _literal(node: ast.expr, text: str) -> Any:
         raise ValueError(f"{text!r}: parameters must be plain numbers or quoted texts") from None
 
 
-def _named(name: str, settings: dict[str, Any]) -> PointwiseLoss:
-    from lossfn.losses import LOSSES
+def _named(name: str, settings: dict[str, Any]) -> Loss:
+    from lossfn.losses import LOSSES, ROW_LOSSES
 
-    known = {snake_case(loss_class.__name__): loss_class for loss_class in LOSSES}
+    known = {snake_case(loss_class.__name__): loss_class for loss_class in (*LOSSES, *ROW_LOSSES)}
     wanted = snake_case(name)
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)

@@ -260,6 +260,7 @@ class ClassWeights:
 
     doc: str
     symbol: ClassVar[str] = "w"
+    values: ClassVar[str] = "one finite number >= 0 for each class, or None"
     in_target_units: ClassVar[bool] = False
 
     def validate(self, owner: str, name: str, value: Any) -> Any:
@@ -284,6 +285,7 @@ class ClassIndex:
 
     doc: str
     symbol: ClassVar[str] = ""
+    values: ClassVar[str] = "an integer, or None"
     in_target_units: ClassVar[bool] = False
 
     def validate(self, owner: str, name: str, value: Any) -> Any:

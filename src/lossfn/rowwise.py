@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
+
 from lossfn import checks, constant, reduce
 from lossfn.engine import rows
 from lossfn.engine.batch import Batch
@@ -56,6 +58,8 @@ class RowwiseLoss(Loss):
     lower_bound: ClassVar[float] = 0.0
     variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     task: ClassVar[str] = "multiclass"
+    sampled_classes: ClassVar[int] = 3
+    Target: ClassVar[Any] = staticmethod(lambda target: target)
     parts: ClassVar[tuple[str, ...]] = ("target",)
     score_parts: ClassVar[tuple[str, ...]] = ()
     accepts_distributions: ClassVar[bool] = True
@@ -86,6 +90,15 @@ class RowwiseLoss(Loss):
             Part(name, is_scores=name in self.score_parts, may_be_distribution=self.accepts_distributions)
             for name in self.parts
         )
+
+    def sample(self, rng: np.random.Generator, size: int, dtype: Any = np.float64) -> tuple[Any, Any]:
+        """Draw scores and targets that the loss accepts, for tests and demonstrations."""
+        width = self.sampled_classes
+        drawn = tuple(
+            2.0 * rng.normal(size=(size, width)).astype(dtype) if part.is_scores else rng.integers(0, width, size)
+            for part in self._parts
+        )
+        return (2.0 * rng.normal(size=(size, width))).astype(dtype), self.Target(*drawn)
 
     @cached_property
     def _evaluator(self) -> RowEvaluator:

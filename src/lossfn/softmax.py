@@ -125,6 +125,13 @@ class SoftmaxLoss(RowwiseLoss):
             row[np.bincount(kept, minlength=len(row)) == 0] = -np.inf
         return row
 
+    def sample(self, rng: np.random.Generator, size: int, dtype: Any = np.float64) -> tuple[Any, Any]:
+        """Draw scores and targets that the loss accepts, for tests and demonstrations."""
+        scores, target = super().sample(rng, size)
+        if self.inputs != "logits":
+            scores = rng.dirichlet(np.ones(scores.shape[-1]), size)
+        return (np.log(scores) if self.inputs == "log_probabilities" else scores).astype(dtype), target
+
     @np.errstate(all="ignore")
     def inverse_link(self, pred: Any) -> Any:
         """Return the probabilities that scores imply: those for which they minimise the expected loss.
@@ -152,6 +159,42 @@ class SoftmaxLoss(RowwiseLoss):
         if self.class_weight is not None:
             implied = implied / xp.asarray(self.class_weight, dtype=batch.dtype, device=batch.device)
         return batch.finish(implied / sum_classes(xp, implied)[..., None])
+
+    # ---- formulas -----------------------------------------------------------------------------------------------
+
+    @property
+    def formula(self) -> str:
+        """The loss of one row in LaTeX."""
+        return rf"\sum_k \phi(\ell_k, y_k){self._where}"
+
+    @property
+    def gradient_formula(self) -> str:
+        """The gradient of one row in LaTeX."""
+        if self.inputs != "logits":
+            return rf"\phi'_j{self._where}"
+        return rf"{self._per_divisor} \left(\phi'_j - p_j \sum_k \phi'_k\right){self._where}"
+
+    @property
+    def hessian_formula(self) -> str:
+        """The Hessian of one row in LaTeX."""
+        if self.inputs != "logits":
+            return rf"\delta_{{ij}} \phi''_j{self._where}"
+        inner = r"\sum_k (\delta_{ik} - p_i)\, \phi''_k\, (\delta_{jk} - p_j) - p_i (\delta_{ij} - p_j) \sum_k \phi'_k"
+        return rf"{self._per_divisor * 2} \left({inner}\right){self._where}"
+
+    @property
+    def _per_divisor(self) -> str:
+        return "" if self.divisor == 1 else rf"\frac{{1}}{{{self.divisor:g}}}"
+
+    @property
+    def _where(self) -> str:
+        term = self.term.formula.split(r",\qquad ")[0]
+        letter = self.term.head_symbols[0]
+        text = rf",\qquad \phi({letter}, y) = {term}"
+        if self.inputs != "logits":
+            return text
+        scale = "" if self.divisor == 1 else rf" / {self.divisor:g}"
+        return text + rf",\qquad \ell = \log p = \log \operatorname{{softmax}}(z{scale})"
 
     # ---- array code -----------------------------------------------------------------------------------------------
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from functools import cached_property
 
+from lossfn.equivalents import Equivalent
 from lossfn.fields import class_weights, nonnegative, real, unit_interval
 from lossfn.losses import class_terms
 from lossfn.pointwise import PointwiseLoss
 from lossfn.softmax import INPUTS, SoftmaxLoss
+
+PLAIN = "inputs == 'logits' and label_smoothing == 0 and temperature == 1 and z_loss == 0"
 
 
 class CrossEntropy(SoftmaxLoss):
@@ -46,6 +49,22 @@ class CrossEntropy(SoftmaxLoss):
         {"z_loss": 0.01},
         {"inputs": "log_probabilities"},
         {"inputs": "probabilities"},
+    )
+
+    equivalents = (
+        Equivalent(
+            "PyTorch",
+            "torch.nn.functional.cross_entropy(pred / temperature, target, label_smoothing=label_smoothing)",
+            when="inputs == 'logits' and z_loss == 0",
+            note="with weight= the mean is the same for class indices, not for distributions",
+        ),
+        Equivalent("PyTorch", "torch.nn.functional.nll_loss(pred, target)", when="inputs == 'log_probabilities'"),
+        Equivalent("optax", "optax.softmax_cross_entropy_with_integer_labels(pred, target)", when=PLAIN),
+        Equivalent("Keras", "keras.losses.sparse_categorical_crossentropy(target, pred, from_logits=True)", when=PLAIN),
+        Equivalent("scikit-learn", "sklearn.metrics.log_loss(target, pred)", when="inputs == 'probabilities'"),
+        Equivalent("XGBoost", "objective='multi:softprob'", when=PLAIN),
+        Equivalent("LightGBM", "objective='multiclass'", when=PLAIN),
+        Equivalent("CatBoost", "loss_function='MultiClass'", when=PLAIN),
     )
 
     @cached_property
@@ -272,6 +291,10 @@ class LogitAdjusted(SoftmaxLoss):
     elicits = "probabilities over prior^tau"
     convex = True
     variants = ({"prior": (0.5, 0.3, 0.2)}, {"prior": (5.0, 3.0, 2.0), "tau": 0.5})
+
+    @property
+    def sampled_classes(self) -> int:  # type: ignore[override]  # depends on a parameter here
+        return len(self.prior)
 
     def __post_init__(self) -> None:
         super().__post_init__()

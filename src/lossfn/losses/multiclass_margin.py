@@ -6,6 +6,7 @@ from typing import Any
 
 from lossfn.engine import rows
 from lossfn.engine.namespaces import ArrayNamespace
+from lossfn.equivalents import Equivalent
 from lossfn.fields import positive
 from lossfn.reduce import sum_classes
 from lossfn.rowwise import RowwiseLoss
@@ -111,6 +112,8 @@ class CrammerSinger(MarginLoss):
     >>> print(value, gradient)
     2.0 [[-1.  0.  1.]]
     """
+
+    equivalents = (Equivalent("optax", "optax.losses.multiclass_hinge_loss(pred, target)", when="margin == 1"),)
 
     def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the loss of each row."""
