@@ -179,6 +179,21 @@ class RowwiseLoss(Loss):
         of_rows = scale if factor is None else (scale * factor)[..., None]
         return gradient, batch.xp.astype(batch.xp.zeros_like(gradient) + of_rows, batch.result_dtype)
 
+    @property
+    def formula(self) -> str:
+        """The loss of one row in LaTeX; empty where no formula says more than the words."""
+        return ""
+
+    @property
+    def gradient_formula(self) -> str:
+        """The gradient of one row in LaTeX."""
+        return ""
+
+    @property
+    def hessian_formula(self) -> str:
+        """The Hessian of one row in LaTeX."""
+        return ""
+
     # ---- statistics ---------------------------------------------------------------------------------------------
 
     def optimal_constant(self, target: Any, *, weight: Any = None, classes: int | None = None) -> Any:

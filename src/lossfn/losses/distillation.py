@@ -60,6 +60,13 @@ class Distillation(RowwiseLoss):
     convex = True
     variants = ({}, {"temperature": 1.0, "alpha": 1.0}, {"temperature": 4.0, "alpha": 0.9})
 
+    @property
+    def formula(self) -> str:
+        return (
+            r"\alpha T^{2} \operatorname{KL}\left(\operatorname{softmax}(t / T), \operatorname{softmax}(z / T)\right)"
+            r" - (1 - \alpha) \log p_{y}"
+        )
+
     @cached_property
     def _soft(self) -> CrossEntropy:
         return CrossEntropy(temperature=self.temperature)

@@ -73,6 +73,10 @@ class WestonWatkins(MarginLoss):
     2.5 [[-2.  1.  1.]]
     """
 
+    @property
+    def formula(self) -> str:
+        return r"\sum_{j \ne y} \max\left(0, \Delta + z_{j} - z_{y}\right)"
+
     def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the loss of each row."""
         _, excess = _excess(ops, scores, target, self.margin)
@@ -114,6 +118,10 @@ class CrammerSinger(MarginLoss):
     """
 
     equivalents = (Equivalent("optax", "optax.losses.multiclass_hinge_loss(pred, target)", when="margin == 1"),)
+
+    @property
+    def formula(self) -> str:
+        return r"\max\left(0, \Delta + \max_{j \ne y} z_{j} - z_{y}\right)"
 
     def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the loss of each row."""
