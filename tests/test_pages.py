@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import CATALOGUE
+from conftest import ENTRIES
 
 from lossfn.reference import pages
 
@@ -17,7 +17,7 @@ def test_committed_pages_are_those_of_the_catalogue() -> None:
 
 
 def test_every_loss_has_a_committed_figure() -> None:
-    assert {path.stem for path in DOCS.glob("figures/*")} == {entry.name for entry in CATALOGUE}
+    assert {path.stem for path in DOCS.glob("figures/*")} == {entry.name for entry in ENTRIES}
     assert max(path.stat().st_size for path in DOCS.glob("figures/*")) < 60_000
 
 

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import CATALOGUE, DEFAULTS, VARIANTS, label
+from conftest import DEFAULTS, ENTRIES, VARIANTS, label
 
 import lossfn
 from lossfn.cli import main
@@ -56,7 +56,7 @@ def test_every_formula_has_a_text_without_latex(loss) -> None:
 # ---- sheets -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_a_sheet_says_what_its_class_documents(entry) -> None:
     sheet = Sheet(entry.loss)
     assert sheet.documentation.references
@@ -172,15 +172,15 @@ def test_list_groups_by_family_and_fits_100_columns(capsys) -> None:
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
     assert [line for line in lines if re.fullmatch(r"[a-z_]+", line)] == list(
-        dict.fromkeys(Sheet(e.loss).family for e in CATALOGUE)
+        dict.fromkeys(Sheet(e.loss).family for e in ENTRIES)
     )
-    for entry in CATALOGUE:
+    for entry in ENTRIES:
         assert re.search(rf"^  {entry.name} ", text, re.MULTILINE)
 
 
 def test_list_filters(capsys) -> None:
     every = json.loads(printed(capsys, "list", "--json"))
-    assert [loss["name"] for loss in every] == [entry.name for entry in CATALOGUE]
+    assert [loss["name"] for loss in every] == [entry.name for entry in ENTRIES]
     binary = json.loads(printed(capsys, "list", "--json", "--task", "binary"))
     assert [loss["name"] for loss in binary] == [loss["name"] for loss in every if loss["task"] == "binary"]
     variance = json.loads(printed(capsys, "list", "--json", "--elicits", "variance"))
@@ -205,7 +205,7 @@ def test_show_prints_everything(capsys) -> None:
     assert "doi:10.1214/aoms/1177703732" in text
 
 
-@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_show_knows_every_loss(entry, capsys) -> None:
     assert Sheet(entry.loss).documentation.references[0][:30] in printed(capsys, "show", entry.name)
 

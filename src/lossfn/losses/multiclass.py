@@ -195,8 +195,10 @@ class SymmetricCrossEntropy(SoftmaxLoss):
 
     Parameters
     ----------
-    alpha, beta : float
-        The two factors.
+    alpha : float
+        Factor on the cross-entropy.
+    beta : float
+        Factor on the exchanged one.
     log_zero : float
         What stands for log 0, below 0.
 

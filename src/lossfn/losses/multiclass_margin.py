@@ -59,7 +59,8 @@ class WestonWatkins(MarginLoss):
 
     References
     ----------
-    .. [1] Weston and Watkins (1999), "Support vector machines for multi-class pattern recognition", ESANN 1999.
+    .. [1] Hsu and Lin (2002), "A comparison of methods for multiclass support vector machines",
+       doi:10.1109/72.991427.
 
     See Also
     --------
@@ -102,8 +103,8 @@ class CrammerSinger(MarginLoss):
 
     References
     ----------
-    .. [1] Crammer and Singer (2001), "On the algorithmic implementation of multiclass kernel-based vector machines",
-       Journal of Machine Learning Research 2, 265-292.
+    .. [1] Hsu and Lin (2002), "A comparison of methods for multiclass support vector machines",
+       doi:10.1109/72.991427.
 
     See Also
     --------

@@ -35,6 +35,13 @@ class Docstring:
     examples: str
 
 
+def _sections(documented: type) -> tuple[str, dict[str, str]]:
+    """Return what stands before the first section of a docstring, and the sections."""
+    text = inspect.cleandoc(documented.__doc__ or documented.__name__)
+    opening, *parts = re.split(r"^(\w[\w ]*)\n-{3,}\n", text, flags=re.MULTILINE)
+    return opening, dict(zip(parts[::2], (part.strip("\n") for part in parts[1::2]), strict=True))
+
+
 def read_docstring(documented: type) -> Docstring:
     """Return the parts of the docstring of a class.
 
@@ -45,17 +52,19 @@ def read_docstring(documented: type) -> Docstring:
     >>> read_docstring(lossfn.Huber).parameters
     {'delta': 'Residual size at which the loss turns linear.'}
     """
-    text = inspect.getdoc(documented) or documented.__name__
-    opening, *parts = re.split(r"^(\w[\w ]*)\n-{3,}\n", text, flags=re.MULTILINE)
-    sections = dict(zip(parts[::2], (part.strip("\n") for part in parts[1::2]), strict=True))
+    opening, sections = _sections(documented)
+    # What a base class documents once holds for all of its losses.
+    parameters: dict[str, str] = {}
+    for base in reversed(documented.__mro__):
+        parameters |= {
+            name.partition(":")[0].strip(): _joined(meaning)
+            for name, meaning in _entries(_sections(base)[1].get("Parameters", ""))
+        }
     summary, *paragraphs = (_joined(paragraph) for paragraph in opening.strip().split("\n\n"))
     return Docstring(
         summary=summary,
         paragraphs=tuple(paragraphs),
-        parameters={
-            name.partition(":")[0].strip(): _joined(meaning)
-            for name, meaning in _entries(sections.get("Parameters", ""))
-        },
+        parameters=parameters,
         references=tuple(
             _joined(reference)
             for reference in re.split(r"^\.\. \[\d+\] ", sections.get("References", ""), flags=re.MULTILINE)[1:]
