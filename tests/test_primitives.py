@@ -23,6 +23,8 @@ KERNELS: dict[str, Any] = {"float32": float32, "float64": float64}
 FLOATS: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
 BOOLEAN_ARGUMENTS = {"where": 1, "logical_and": 2, "logical_or": 2, "logical_not": 1}
 NUMERIC = sorted(set(PRIMITIVES) - LOGICAL)
+# Losses are differentiated by predictions, so functions of targets alone have no derivative rule.
+OF_TARGETS = {"stirling_error", "stirling_excess"}
 
 
 class Tolerance(NamedTuple):
@@ -39,6 +41,9 @@ TOLERANCES = {
     "mulexp": Tolerance(array=5.5, reason="the error of exp(b/2), up to 2 in NumPy's float32, counts twice"),
     "sqrt1psqm1": Tolerance(kernel=2.5, reason="square, root, sum and quotient each round once"),
     "tempered_tail": Tolerance(kernel=8.0, array=10.0, reason="its condition reaches 1/(t - 1), at most 4 here"),
+    "stirling_error": Tolerance(
+        kernel=24.0, array=26.0, reason="from 0.1 to 1 a difference of numbers near 1; it is added to such numbers only"
+    ),
     "xlog1py": Tolerance(kernel=2.5, reason="the product rounds once more than log1p, near an exponent's boundary"),
 }
 
@@ -217,7 +222,7 @@ def differentiation_points(name: str) -> list[tuple[Any, ...]]:
     return [tuple(map(mpmath.mpf, pair)) for pair in pairs]
 
 
-@pytest.mark.parametrize("name", sorted(set(NUMERIC) - {"stop_gradient"}))
+@pytest.mark.parametrize("name", sorted(set(NUMERIC) - {"stop_gradient"} - OF_TARGETS))
 def test_derivative_rule_agrees_with_differences_of_the_oracle(name: str) -> None:
     primitive = PRIMITIVES[name]
     checked = 0

@@ -26,6 +26,8 @@ class Arithmetic:
 
     #: Below this size, mpmath's own is quick.
     LARGE = 1e4
+    #: Beyond so many bits, as rates have that are exponentials themselves, no exponential has a representation.
+    LARGEST_BITS = 5_000
 
     def __getattr__(self, name: str) -> Any:
         return getattr(mpmath.mp, name)
@@ -34,10 +36,16 @@ class Arithmetic:
         """Return the exponential of a real number."""
         if not self.LARGE < abs(x) < math.inf:
             return mpmath.exp(x)
+        if mpmath.mag(x) > self.LARGEST_BITS:
+            return mpmath.inf if x > 0 else mpmath.mpf(0)
         with mpmath.workprec(mpmath.mp.prec + int(mpmath.mag(x)) + 10):
             doublings = int(mpmath.nint(x / mpmath.ln2))
             rest = x - doublings * mpmath.ln2
         return mpmath.ldexp(mpmath.exp(rest), doublings)
+
+    def expm1(self, x: Any) -> Any:
+        """Return the exponential minus 1."""
+        return self.exp(x) - 1 if abs(x) > self.LARGE else mpmath.expm1(x)
 
 
 ARITHMETIC = Arithmetic()

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lossfn.engine.primitives import exponential, guarded, hyperbolic, logarithmic, logistic, piecewise, tempered
+from lossfn.engine.primitives import (
+    exponential,
+    factorial,
+    guarded,
+    hyperbolic,
+    logarithmic,
+    logistic,
+    piecewise,
+    tempered,
+)
 from lossfn.engine.primitives.forms import accept_numbers, precise
 from lossfn.engine.primitives.primitive import Primitive
 
@@ -21,6 +30,7 @@ FAMILIES = (
     guarded.FAMILY,
     piecewise.FAMILY,
     tempered.FAMILY,
+    factorial.FAMILY,
 )
 
 # Functions of truth values, and selection, which must not see NaN in the branch that is not chosen.

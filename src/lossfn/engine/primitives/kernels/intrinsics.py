@@ -11,6 +11,7 @@ from numba.extending import intrinsic
 
 from lossfn.engine.primitives.kernels import (
     exponential,
+    factorial,
     guarded,
     hyperbolic,
     logarithmic,
@@ -31,6 +32,7 @@ KERNELS: dict[str, Kernel] = {
     **power.KERNELS,
     **piecewise.KERNELS,
     **tempered.KERNELS,
+    **factorial.KERNELS,
 }
 
 
