@@ -16,7 +16,7 @@ from lossfn import checks, constant, fields, reduce
 from lossfn.engine import batch as batches
 from lossfn.engine.definition import Definition, Recorded, derive_definition, known, remember
 from lossfn.engine.dispatch import Evaluator
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.primitives import PRIMITIVES
 from lossfn.engine.trace import Recorder, as_node, symbol
 from lossfn.fields import Domain, Parts
 from lossfn.loss import Loss
@@ -50,8 +50,8 @@ class PointwiseLoss(Loss):
         ``"majorizing"`` curvature.
     lower_bound : float
         The infimum over predictions and targets; ``-inf`` for densities.
-    link : {"identity", "log"}
-        The function of the natural prediction that is predicted.
+    link : {"identity", "log", "logit"}
+        The function of the natural prediction that is predicted; a tuple for losses whose heads differ.
     gives_probability : bool
         For losses of two classes: whether the minimiser determines the probability.
     surrogate : bool
@@ -83,7 +83,7 @@ class PointwiseLoss(Loss):
     """
 
     prediction: ClassVar[Domain] = fields.EXTENDED_REAL
-    link: ClassVar[str] = "identity"
+    link: ClassVar[str | tuple[str, ...]] = "identity"
     elicits: ClassVar[str] = ""
     convex: ClassVar[bool] = False
     smoothness: ClassVar[float] = math.inf
@@ -283,13 +283,13 @@ class PointwiseLoss(Loss):
     def inverse_link(self, pred: Any) -> Any:
         """Return predictions on the natural scale.
 
-        With a log link these are rates. For losses of two classes this is the probability of class 1 that the loss's
-        own minimiser implies: the π for which ``pred`` minimises π·ℓ(·, 1) + (1-π)·ℓ(·, 0). So focal loss, class
-        weights and label smoothing are corrected for.
+        With a log link these are rates, with a logit link probabilities. For other losses of two classes this is the
+        probability of class 1 that the loss's own minimiser implies: the π for which ``pred`` minimises
+        π·ℓ(·, 1) + (1-π)·ℓ(·, 0). So focal loss, class weights and label smoothing are corrected for.
         """
-        if self.link == "log":
-            library = batches.library_of(type(self).__name__, pred=pred)
-            return compatible(library).exp(pred if library != "numpy" else np.asarray(pred))
+        if self.link != "identity":
+            xp, pred = batches.namespace_of(type(self).__name__, pred)
+            return _inverse_of_link(xp, self.link, pred)
         if self.task != "binary":
             return pred
         if not self.gives_probability:
@@ -322,3 +322,15 @@ def _named_targets(target: Domain | Parts) -> tuple[tuple[str, ...], dict[str, s
         return ("target",), {"target": "y"}
     names = tuple(f"target_{name}" for name in target.names)
     return names, dict(zip(names, target.symbols, strict=True))
+
+
+def _inverse_of_link(xp: Any, link: str | tuple[str, ...], pred: Any) -> Any:
+    match link:
+        case "log":
+            return xp.exp(pred)
+        case "logit":
+            return PRIMITIVES["sigmoid"].array(xp, pred)
+        case tuple():
+            heads = [_inverse_of_link(xp, each, pred[..., position]) for position, each in enumerate(link)]
+            return xp.stack(heads, axis=-1)
+    return pred

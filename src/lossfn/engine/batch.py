@@ -70,6 +70,12 @@ def library_of(owner: str, **arrays: Any) -> str:
     return library if library is not None else _refuse_mixture(owner, **arrays)
 
 
+def namespace_of(owner: str, array: Any) -> tuple[Any, Any]:
+    """Return the array-API namespace of an array, and the array itself, which may have been a list."""
+    library = library_of(owner, array=array)
+    return compatible(library), as_numpy(owner, "array", array) if library == "numpy" else array
+
+
 def _refuse_mixture(owner: str, **arrays: Any) -> NoReturn:
     found = {name: _library(array.__class__) for name, array in arrays.items()}
     listed = ", ".join(f"{name} is from {library}" for name, library in found.items() if library is not None)
