@@ -136,8 +136,11 @@ class FormulaPrinter(LatexPrinter):  # type: ignore[misc]  # SymPy ships no type
             condition, chosen, rest = rest.args
             if condition.has(INFINITY):
                 # A case of its own for an infinite argument: its limit.
-                return "".join(rows) or str(self._print(chosen))
+                rest = chosen
+                break
             rows.append(rf"{self._print(chosen)} & \text{{if }} {self._print(condition)}")
+        if not rows:
+            return str(self._print(rest))
         rows.append(rf"{self._print(rest)} & \text{{otherwise}}")
         return r"\begin{cases}" + r" \\ ".join(rows) + r"\end{cases}"
 
