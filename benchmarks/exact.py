@@ -17,7 +17,15 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from benchmarks.points import Array, Points, each_number, features, is_margin_loss, is_special_at_zero
+from benchmarks.points import (
+    Array,
+    Points,
+    each_number,
+    features,
+    has_kinks_of_several_heads,
+    is_margin_loss,
+    is_special_at_zero,
+)
 from lossfn import PointwiseLoss, fields
 from lossfn.engine.oracle import ARITHMETIC
 from lossfn.engine.primitives import FAMILIES
@@ -97,7 +105,8 @@ class Entry:
     """The exact number at one point, or the two numbers that are right at a kink.
 
     ``sensitivity`` is the sum over heads and continuous targets of |x · ∂number/∂x|; divided by the number it is the
-    relative condition. ``crosses_kink`` says that rounding the residual moves it to another side of a kink.
+    relative condition. ``crosses_kink`` says that rounding the residual moves it to another side of a kink. There are
+    no numbers where differences of astronomical values hide what another head contributes.
     """
 
     numbers: tuple[Any, ...]
@@ -147,6 +156,11 @@ class Neighbourhood:
         if orders not in self._derivatives:
             self._derivatives[orders] = self.difference([STENCILS[order] for order in orders], orders)
         return self._derivatives[orders]
+
+    def is_hidden(self, orders: tuple[int, ...], number: Any) -> bool:
+        """Whether a derivative is lost in the rounding errors of values far beyond every dtype."""
+        value = abs(self.value((0,) * len(orders)))
+        return bool(value > 1 / VANISHING and any(orders) and abs(number) <= self.noise(orders, cancelling=False))
 
     def size(self, orders: tuple[int, ...]) -> Any:
         """Return the product of steps that divides a difference of these orders."""
@@ -253,8 +267,11 @@ def _entries(
                 continue
             number = around.derivative(orders)
             # At a tie, and where curvature jumps, a central difference errs by its step.
-            if order and (is_kink or variable == 0) and abs(number) < around.steps[0] * 1e5:
+            if order and (is_kink or (variable == 0 and heads == 1)) and abs(number) < around.steps[0] * 1e5:
                 number = mpmath.mpf(0)
+            if around.is_hidden(orders, number):
+                result[kind].append(Entry((), mpmath.mpf(0)))
+                continue
             sensitivity = around.sensitivity(orders, counted)
             doubt = max(around.noise(orders, cancelling), sensitivity * NEAR)
             is_extreme = max(abs(number), doubt) < VANISHING or abs(number) > 1 / VANISHING
@@ -280,6 +297,8 @@ def _steps_and_digits(loss: PointwiseLoss, place: list[Any], variable: Any, near
             distances.append(max(abs(variable), mpmath.mpf(nearest)) or mpmath.mpf(1))
             if loss.smoothness < 2:
                 distances += [abs(abs(variable) - feature) for feature in features(loss)]
+        if has_kinks_of_several_heads(loss):
+            distances += [abs(head - place[-1]) for head in (place[:heads] if position >= heads else [x])]
         distances += [abs(x - edge) for edge in edges if position < heads]
         distance = min((distance for distance in distances if distance), default=mpmath.mpf(1))
         if distance < LARGE:
@@ -325,7 +344,7 @@ def _at_limit(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list
     step = (tiny if is_boundary else 1) * mpmath.mpf(10) ** -NEARNESS
     around = Neighbourhood(loss, [*places, *exact_parts], [step] * (len(heads) + len(parts)))
     result = {
-        kind: [Entry((around.derivative(orders),), mpmath.mpf(0)) for orders in orders_of(kind, len(heads), len(parts))]
+        kind: [_limit_entry(around, orders, step) for orders in orders_of(kind, len(heads), len(parts))]
         for kind in KINDS
     }
     # The value itself is known in the limit, unless infinities meet there.
@@ -333,6 +352,14 @@ def _at_limit(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list
     if not mpmath.isnan(value):
         result["value"] = [Entry((value,), mpmath.mpf(0))]
     return result
+
+
+def _limit_entry(around: Neighbourhood, orders: tuple[int, ...], step: Any) -> Entry:
+    number = around.derivative(orders)
+    if around.is_hidden(orders, number):
+        return Entry((), mpmath.mpf(0))
+    # Differences err by the square of the step, which is all that remains at a root.
+    return Entry((mpmath.mpf(0) if abs(number) < 10 * step * step else number,), mpmath.mpf(0))
 
 
 def _variable(loss: PointwiseLoss, heads: Array, parts: Array) -> tuple[Any, float]:

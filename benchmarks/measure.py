@@ -58,10 +58,15 @@ class Score:
         """Count one computed number; ``reason`` is why the rule is relaxed at its point, if it is."""
         if got < 0:
             self.negative_place = place()
+        if not entry.numbers:
+            reason = rule.HIDDEN
         if entry.crosses_kink:
             reason = rule.CROSSING
         if rule.is_left_out(reason, got):
             self.left_out[reason] += 1
+            return
+        if not entry.numbers:
+            self.overflows, self.wrong_overflows, self.overflow_place = self.overflows + 1, 1, place()
             return
         units, exact = min((error(number, entry.sensitivity, got, info), abs(number)) for number in entry.numbers)
         if exact > mpmath.mpf(float(info.max)):
@@ -110,6 +115,10 @@ def wrong_limits(points: Points, entries: list[list[Entry]], computed: Array, un
     smallest = mpmath.mpf(float(info.smallest_subnormal))
     with mpmath.workdps(DIGITS):
         for row, got, entry in _pairs(entries, computed):
+            if not entry.numbers:
+                if math.isnan(got):
+                    yield describe(points, row, got, entry)
+                continue
             (exact,) = entry.numbers
             is_zero = abs(exact) < smallest / 2
             if got != 0 if is_zero else error(exact, mpmath.mpf(0), got, info) > units:
@@ -145,7 +154,7 @@ def error(exact: Any, sensitivity: Any, got: float, info: Any) -> float:
 
 def describe(points: Points, row: int, got: float, entry: Entry) -> str:
     """Return the inputs, the computed and the exact number of a point."""
-    number = entry.numbers[0]
+    number = entry.numbers[0] if entry.numbers else mpmath.mpf(0)
     if abs(number) > UNPRINTABLE:
         exact = "beyond the dtype"
     elif 0 < abs(number) < 1 / UNPRINTABLE:

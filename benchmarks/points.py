@@ -73,6 +73,11 @@ def is_special_at_zero(loss: PointwiseLoss) -> bool:
     return type(loss).__name__ in ("AbsolutePercentageError", "SymmetricAbsolutePercentageError")
 
 
+def has_kinks_of_several_heads(loss: PointwiseLoss) -> bool:
+    """Whether each head has a kink at the target: at a tie, no difference tells what the other heads contribute."""
+    return loss.smoothness < 2 and len(loss.heads) > 1
+
+
 def has_labels(loss: PointwiseLoss) -> bool:
     """Whether targets are labels of two classes, or probabilities between them."""
     return loss.target in (fields.BINARY, fields.SIGNED, fields.PROBABILITY)
@@ -116,8 +121,9 @@ def limit_points(loss: PointwiseLoss, dtype: str) -> Points:
     """Return points with infinite predictions, or on the boundary of the predictions' domain."""
     real = FLOATS[dtype]
     edges = [edge for edge in (-np.inf, np.inf, loss.prediction.low, loss.prediction.high) if edge in loss.prediction]
-    targets = _members(loss, (0.0, 1.0, -1.0, 0.25, 7.0))
     inner = loss.prediction.example
+    numbers = (0.0, 1.0, -1.0, 0.25, 7.0)
+    targets = _members(loss, tuple(x for x in numbers if not (has_kinks_of_several_heads(loss) and x == inner)))
     rows = []
     for position in range(len(loss.heads)):
         for edge in sorted(set(edges)):
@@ -166,6 +172,7 @@ def _inside(loss: PointwiseLoss, points: Points) -> Points:
     inside = [
         fields.joined(loss.target, [float(part) for part in parts]) in loss.target
         and all(np.isfinite(head) and _is_interior(loss, float(head)) for head in row)
+        and not (has_kinks_of_several_heads(loss) and parts[0] in row)
         for row, parts in zip(points.heads, points.parts, strict=True)
     ]
     kept = np.concatenate([points.heads[inside], points.parts[inside]], axis=1)

@@ -33,6 +33,10 @@ CHAINS = {
     "SavageMargin": Claim(10, "as SquaredErrorOnSigmoid"),
 }
 
+ODDS = Claim(10, "sums of products of odds and of quotients of one plus odds")
+CHAINS |= dict.fromkeys(("NegativeBinomial", "Binomial", "ZeroInflatedPoisson"), ODDS)
+CHAINS |= dict.fromkeys(("Tweedie", "Deviance"), Claim(10, "powers, and exponentials of multiples of logarithms"))
+
 RATIONAL = Claim(10, "derivatives are powers of 1/√(1 + u²), whose error counts up to six times")
 CHAINS |= dict.fromkeys(("Cauchy", "GemanMcClure", "StudentT", "Barron"), RATIONAL)
 
@@ -42,6 +46,8 @@ SCALED_OVERFLOW = "scaled residual beyond the dtype"
 SCALED_UNDERFLOW = "subnormal scaled residual"
 RECIPROCAL_OVERFLOW = "log-probability next to 0"
 INFINITE_CURVATURE = "infinite curvature at a tie"
+HIDDEN = "derivative beside an astronomical value"
+FRACTION = "fraction of a count"
 
 #: Why numbers are left out. Whatever the reason, NaN is an error.
 REASONS = {
@@ -57,7 +63,12 @@ REASONS = {
     "number: an infinity is accepted even where a label next to 1 brings the exact derivative back into range.",
     INFINITE_CURVATURE: "The second derivative grows without bound towards a tie. There it is infinite, which no "
     "quotient of differences shows.",
+    HIDDEN: "The value is far beyond the dtype, the exponential of an exponential, and differences of it do not show "
+    "the derivative by another head.",
+    FRACTION: "Terms of the target are given for counts. Between 0 and 1 they are small differences of numbers near 1.",
 }
+#: Likelihoods whose terms of the target are those of a binomial coefficient.
+COEFFICIENTS = ("NegativeBinomial", "Binomial")
 #: Results that are subnormal may inherit the few digits of subnormal intermediate results, but must be that small.
 SUBNORMAL_UNITS = 2.0**23
 #: Losses that divide the residual by this parameter before anything else.
@@ -81,6 +92,10 @@ def claim(loss: PointwiseLoss) -> Claim:
 
 def reasons(loss: PointwiseLoss, points: Points) -> list[str]:
     """Return for each point why the rule is relaxed there, or an empty text."""
+    if type(loss).__name__ in COEFFICIENTS and getattr(loss, "constants", False):
+        counts = np.column_stack([points.parts, np.diff(points.parts, axis=1)])
+        is_fraction = ((counts > 0) & (counts < 1)).any(axis=1)
+        return np.where(is_fraction, FRACTION, "").tolist()
     if isinstance(points.target, tuple):
         # There is no residual.
         return [""] * len(points)
@@ -108,4 +123,6 @@ def is_left_out(reason: str, got: float) -> bool:
         return math.isinf(got) or got == 0
     if reason in (RECIPROCAL_OVERFLOW, INFINITE_CURVATURE):
         return math.isinf(got)
+    if reason == HIDDEN:
+        return not math.isnan(got)
     return bool(reason) and math.isfinite(got)
