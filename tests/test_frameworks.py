@@ -20,7 +20,7 @@ from conftest import (
 )
 
 import lossfn
-from lossfn import BinaryCrossEntropy, BinaryFocal, GaussianNLL, Hinge, Huber, LogCosh, PseudoHuber
+from lossfn import BinaryCrossEntropy, BinaryFocal, GaussianNLL, Hinge, Huber, LogCosh, PseudoHuber, fields
 
 torch = pytest.importorskip("torch")
 jax = pytest.importorskip("jax")
@@ -109,8 +109,9 @@ def test_torch_computes_the_numbers_of_numpy_special_ones_among_them(loss):
 def test_what_autograd_makes_of_value_and_gradient_is_the_derived_gradient(loss):
     # At 0 and at kinks, autograd of the formulas themselves would be wrong.
     numbers = [x for x in (0.0, 1.0, -1.0, 0.5) if x in loss.prediction]
-    pred = np.array(numbers) if len(loss.heads) == 1 else np.stack([numbers, numbers], axis=1)
-    target = np.full(len(pred), loss.target.members[-1] if loss.target.members else 1.0)
+    pred = np.array(numbers) if len(loss.heads) == 1 else np.stack([numbers] * len(loss.heads), axis=1)
+    one = loss.target.members[-1] if loss.target.members else 1.0
+    target = fields.joined(loss.target, [np.full(len(pred), one) for _ in fields.domains_of(loss.target)])
     p, t = tensors(pred, target)
     value, gradient = loss.value_and_gradient(p, t, reduction="sum")
     (through_value,) = torch.autograd.grad(value, p, retain_graph=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
-from conftest import CATALOGUE, VARIANTS, draw, every_loss, every_variant, label
+from conftest import CATALOGUE, VARIANTS, draw, each_part, every_loss, every_variant, label, parts_of, take
 from scipy import optimize, stats
 
 import lossfn
@@ -35,16 +36,28 @@ def predictions(loss: Any, size: int = 4001) -> np.ndarray:
     high = end if math.isinf(loss.prediction.high) else loss.prediction.high - 1e-3
     # Evenly, and more densely around the targets, where scale parameters act.
     near = np.geomspace(1e-3, 10.0, size // 4)
-    around = np.concatenate([target + side * near for target in targets(loss) for side in (-1, 1)])
+    parts = np.unique([part for target in targets(loss) for part in parts_of(target)])
+    around = np.concatenate([part + side * near for part in parts for side in (-1, 1)])
     return np.unique([*np.linspace(low, high, size), *around[(around > low) & (around < high)]])
 
 
-def targets(loss: Any) -> np.ndarray:
+def targets(loss: Any) -> Any:
     """Return a few targets of the domain, its ends among them."""
     if loss.target.members:
         return np.array(loss.target.members)
+    if isinstance(loss.target, fields.Parts):
+        pairs = [(first, second) for first in (0.0, 0.5, 2.0, 70.0) for second in (1.0, 2.0, 500.0)]
+        return [loss.target.container(*pair) for pair in pairs if pair in loss.target]
     ends = [end for end in (loss.target.low, loss.target.high) if math.isfinite(end) and end in loss.target]
-    return np.unique([*ends, 0.3, 0.7] if loss.target is fields.PROBABILITY else [*ends, 0.01, 0.5, 2.0, 7.0])
+    if loss.target is fields.PROBABILITY:
+        return np.unique([*ends, 0.3, 0.7])
+    # Slopes of likelihoods of counts are bounded for each count, but not for all.
+    return np.unique([*ends, 0.01, 0.5, 2.0, 7.0, *([500.0] if loss.link == "log" else [])])
+
+
+def filled(like: np.ndarray, target: Any) -> Any:
+    """Return a target as often as there are predictions."""
+    return each_part(lambda part: np.full_like(like, part), target)
 
 
 def on_grid(loss: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
@@ -52,7 +65,7 @@ def on_grid(loss: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
     grid = predictions(loss)
     found = []
     for target in targets(loss):
-        constant = np.full_like(grid, target)
+        constant = filled(grid, target)
         gradient, hessian = loss.gradient_and_hessian(grid, constant, reduction="sum")
         found.append((grid, constant, loss.elementwise(grid, constant), gradient, hessian))
     return found
@@ -124,7 +137,8 @@ def test_smoothness(loss: Any) -> None:
                     continue
 
                 def value(x: Any) -> Any:
-                    return oracle.value(loss, [x], mpmath.mpf(target))
+                    parts = [mpmath.mpf(target)] * len(fields.domains_of(loss.target))
+                    return oracle.value(loss, [x], fields.joined(loss.target, parts))
 
                 leaps.append(float(abs(value(centre + near) - value(centre - near))))
                 left, right = (
@@ -162,10 +176,17 @@ def test_lower_bound(loss: Any) -> None:
 
 @pytest.mark.parametrize("loss", [loss for loss in VARIANTS if loss.lower_bound == -math.inf], ids=label)
 def test_losses_without_a_lower_bound_fall_below_every_number(loss: Any) -> None:
-    # The best predictions for large counts, and for an exactly fitted mean.
-    size = 1e6
-    pred = np.log([size]) if len(loss.heads) == 1 else np.array([[size, -size]])
-    assert loss.elementwise(pred, np.array([size]))[0] < -1e5
+    # Fitted exactly, for large targets or for small ones, and with ever more certainty.
+    def values(power: int, link: Any) -> list[float]:
+        found = []
+        for size in (1e2, 1e4, 1e6, 1e8):
+            target = size**power
+            pred = np.array([[link(target), -size][: len(loss.heads)]])
+            found.append(loss.elementwise(pred if len(loss.heads) > 1 else pred[:, 0], np.array([target]))[0])
+        return found
+
+    series = [values(power, link) for power in (1, -1) for link in (np.log, float)]
+    assert any(all(later < earlier - 1 for earlier, later in pairwise(each)) for each in series)
 
 
 # ---- what is estimated ----------------------------------------------------------------------------------------------
@@ -176,7 +197,10 @@ def sample_targets(loss: Any, random: np.random.Generator) -> tuple[np.ndarray, 
         target = np.array([loss.target.members[0] if loss.target.members else 0.0, 1.0])
         share = random.uniform(0.15, 0.85)
         return target, np.array([1 - share, share])
-    return np.sort(random.gamma(2.0, 1.0, 7)), random.uniform(0.2, 2.0, 7)
+    target = np.sort(random.gamma(2.0, 1.0, 7))
+    if isinstance(loss.target, fields.Parts):
+        target = loss.target.container(target, target[::-1] + 6)
+    return target, random.uniform(0.2, 2.0, 7)
 
 
 @pytest.mark.parametrize("loss", [loss for loss in SINGLE if loss.elicits], ids=label)
@@ -191,6 +215,12 @@ def test_elicited_functional(loss: Any) -> None:
         case "median" | "quantile":
             level = getattr(loss, "tau", 0.5)
             assert share[target < best].sum() <= level <= share[target <= best].sum()
+        case "smoothed quantile":
+            covered = np.clip((best - target + loss.width) / (2 * loss.width), 0, 1)
+            assert math.isclose(share @ covered, loss.tau, rel_tol=1e-9)
+        case "probability of success":
+            ratio = (share @ target.successes) / (share @ target.trials)
+            assert math.isclose(loss.inverse_link(np.array([best]))[0], ratio, rel_tol=1e-12)
         case "expectile":
             above = share @ np.maximum(target - best, 0)
             below = share @ np.maximum(best - target, 0)
@@ -242,7 +272,7 @@ def test_optimal_constant_beats_a_grid(loss: Any) -> None:
     best = float(loss.optimal_constant(target, weight=weight))
 
     def total(constant: float) -> float:
-        return float(loss(np.full_like(target, constant), target, weight=weight))
+        return float(loss(np.full_like(weight, constant), target, weight=weight))
 
     reached = total(best)
     grid = predictions(loss, 801)
@@ -256,6 +286,8 @@ def test_optimal_constant_beats_a_grid(loss: Any) -> None:
 def test_optimal_constant_of_one_target(loss: Any) -> None:
     if len(loss.heads) == 1:
         assert math.isclose(loss.optimal_constant([3.0, 3.0]), 3.0, rel_tol=1e-12)
+    elif loss.elicits == "quantiles":
+        assert (loss.inverse_link(loss.optimal_constant([3.0, 3.0])) == 3.0).all()
     else:
         assert loss.optimal_constant([3.0, 3.0])[1] == -math.inf
 
@@ -305,10 +337,10 @@ def test_an_interval_of_minimisers_gives_its_middle() -> None:
 def test_rows_without_weight_do_not_move_the_optimal_constant(loss: Any) -> None:
     _, target = draw(loss, 6)
     weight = np.array([1.0, 2.0, 0.0, 1.0, 0.0, 3.0])
-    spoiled = np.where(weight > 0, target, np.nan)
+    spoiled = each_part(lambda part: np.where(weight > 0, part, np.nan), target)
     np.testing.assert_array_equal(
         loss.optimal_constant(spoiled, weight=weight),
-        loss.optimal_constant(target[weight > 0], weight=weight[weight > 0]),
+        loss.optimal_constant(take(target, weight > 0), weight=weight[weight > 0]),
     )
 
 

@@ -66,7 +66,8 @@ def optimal_constant(loss: PointwiseLoss, target: Any, weight: Any) -> Any:
 
 
 def _minimise(loss: PointwiseLoss, target: Any, weight: Any) -> float:
-    if not loss.convex and loss.task == "regression" and loss.link == "identity":
+    is_residual = loss.task == "regression" and loss.link == "identity" and not isinstance(loss.target, fields.Parts)
+    if is_residual and not loss.convex:
         lowest = _lowest_minimum(loss, target, weight)
         if lowest is not None:
             return lowest

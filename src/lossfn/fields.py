@@ -88,7 +88,9 @@ class Domain:
         if math.isinf(self.low) and math.isinf(self.high):
             return rng.normal(0.0, 2.0, size)
         if math.isinf(self.high):
-            return self.low + rng.gamma(1.5, 1.0, size)
+            above = rng.gamma(1.5, 1.0, size)
+            # The end itself too, where it belongs to the domain: counts are often 0.
+            return self.low + (above if self.open_low else np.where(rng.random(size) < 0.15, 0.0, above))
         if math.isinf(self.low):
             return self.high - rng.gamma(1.5, 1.0, size)
         return rng.uniform(self.low, self.high, size)
