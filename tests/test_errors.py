@@ -173,8 +173,10 @@ def test_wrong_targets_are_named_with_index_and_cure(loss, target, index, value,
 @every_loss
 def test_no_loss_takes_a_missing_target(loss):
     pred = np.full((2, len(loss.heads)), 0.25 if loss.prediction is fields.PROBABILITY else -0.25).squeeze()
-    with raises(ValueError, f"{type(loss).__name__}: target[1] = nan is not "):
-        loss(pred, np.array([1.0, np.nan]))
+    label = loss.target.labels[-1]
+    parts = [np.array([1.0, np.nan if each == label else 1.0]) for each in loss.target.labels]
+    with raises(ValueError, f"{type(loss).__name__}: {label}[1] = nan is not "):
+        loss(pred, fields.joined(loss.target, parts))
 
 
 def test_how_many_others_are_wrong():

@@ -22,6 +22,7 @@ from lossfn import (
     BinaryConfidencePenalty,
     BinaryCrossEntropy,
     BinaryFocal,
+    Binomial,
     BiTempered,
     Brier,
     Cauchy,
@@ -29,17 +30,22 @@ from lossfn import (
     Expectile,
     ExponentialMargin,
     Fair,
+    Gamma,
     GaussianNLL,
     GemanMcClure,
     HalfSquaredError,
     Hinge,
     Huber,
+    IntervalScore,
+    InverseGaussian,
     LinEx,
     LogCosh,
     LogisticMargin,
     LogScore,
     Minkowski,
     ModifiedHuber,
+    MultiQuantile,
+    NegativeBinomial,
     Perceptron,
     Pinball,
     Poisson,
@@ -48,6 +54,7 @@ from lossfn import (
     SavageMargin,
     SigmoidMargin,
     SmoothedHinge,
+    SmoothedPinball,
     SmoothL1,
     Spherical,
     SquaredEpsilonInsensitive,
@@ -59,7 +66,9 @@ from lossfn import (
     StudentT,
     SymmetricAbsolutePercentageError,
     TukeyBiweight,
+    Tweedie,
     Welsch,
+    ZeroInflatedPoisson,
     ZeroOne,
 )
 
@@ -345,6 +354,60 @@ ROWS = [
     Row(
         GaussianNLL(constants=True), [[0.0, 0.0]], [1.0], 1.41893853320467274178,
         "minus the log of the standard normal density at 1: 1/2 + log(2π)/2", [[-1.0, 0.0]],
+    ),
+    Row(
+        SmoothedPinball(tau=0.9, width=0.5), [8.0, 10.0, 12.0], [10.0, 10.0, 10.0], (1.8 + 0.125 + 0.2) / 3,
+        "by hand: pinball loss beyond the width, a quarter of the width at the target",
+        [-0.9, -0.4, 0.1], [0.0, 1.0, 0.0],
+    ),
+    Row(
+        MultiQuantile(taus=(0.1, 0.5, 0.9)), [[8.0, 11.0, 12.0]], [10.0], 0.9,
+        "by hand: 0.1 · 2 + 0.5 · 1 + 0.1 · 2", [[-0.1, 0.5, 0.1]], np.zeros((1, 3, 3)),
+    ),
+    Row(
+        MultiQuantile(taus=(0.25, 0.75), crossing="impossible"), [[1.0, 0.0]], [3.0], 1.4801396145800411,
+        "by hand: quantiles 1 and 1 + log 2; 0.25 · 2 + 0.75 · (2 - log 2); the slope of softplus at 0 is 1/2",
+        [[-1.0, -0.375]], [[[0.0, 0.0], [0.0, -0.1875]]],
+    ),
+    Row(
+        IntervalScore(level=0.9), [[8.0, 12.0], [8.0, 12.0]], [10.0, 13.0], 14.0,
+        "by hand: width 4 inside, 4 + 2 / 0.1 · 1 outside", [[-1.0, 1.0], [-1.0, -19.0]],
+    ),
+    Row(
+        Poisson(constants=True), [0.5], [2], 1.34186845126007345627,
+        "formula: e^z - 2 z + log 2!", [-0.35127872929987185315], [1.6487212707001281468],
+    ),
+    Row(
+        NegativeBinomial(dispersion=0.5, constants=True), [math.log(4.0)], [2], 1.90954250488443845535,
+        "formula: minus the log mass with n = 2, p = 1/3 at 2", [0.66666666666666666667], [0.88888888888888888889],
+    ),
+    Row(
+        ZeroInflatedPoisson(), [[0.5, -0.3]], [0], 0.623583286931344802412,
+        "formula: -log(p + (1 - p) e^-rate), p = sigmoid(-0.3), and its derivatives by mpmath.diff",
+        [[0.339767666682496162855, -0.368363009789702450193]],
+        [[[-0.104972445150218691291, -0.269748513430566906754], [-0.269748513430566906754, 0.0808475678832019657311]]],
+    ),
+    Row(
+        ZeroInflatedPoisson(constants=True), [[0.5, -0.3]], [2], 1.89622369572860057508,
+        "formula: -log((1 - p) e^-rate rate^2 / 2) and its derivatives by mpmath.diff",
+        [[-0.351278729299871853151, 0.425557483188341012848]],
+        [[[1.64872127070012814685, 0.0], [0.0, 0.244458311690745869066]]],
+    ),
+    Row(
+        Binomial(constants=True), [0.7], (np.array([2]), np.array([7])), 3.27777990447478225584,
+        "formula: -log(21 p^2 (1 - p)^5), p = sigmoid(0.7)", [2.67731440517716274572], [1.55199011305176335284],
+    ),
+    Row(
+        Gamma(), [0.7], [3.0], 2.18975591137422854411,
+        "formula: z + 3 e^-z", [-0.489755911374228544114], [1.48975591137422854411],
+    ),
+    Row(
+        InverseGaussian(constants=True), [0.7], [3.0], 2.60683377499450414624,
+        "formula: (3 - m)^2 / (6 m^2) + log(54 pi) / 2, m = e^z", [-0.243205588033409916115], [0.982996479858229346934],
+    ),
+    Row(
+        Tweedie(power=1.5), [0.7], [3.0], 7.06626363549879510267,
+        "formula: 2 e^(z/2) + 6 e^(-z/2)", [-0.694996720562883054794], [1.76656590887469877567],
     ),
 ]  # fmt: skip
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from lossfn.losses.amounts import Gamma, InverseGaussian, Tweedie
 from lossfn.losses.barron import Barron
 from lossfn.losses.binary import BinaryConfidencePenalty, BinaryCrossEntropy, SquaredErrorOnSigmoid
 from lossfn.losses.bounded_margin import Ramp, SavageMargin, SigmoidMargin, ZeroOne
-from lossfn.losses.counts import Poisson
+from lossfn.losses.counts import Binomial, NegativeBinomial, Poisson, ZeroInflatedPoisson
 from lossfn.losses.distillation import Distillation
 from lossfn.losses.focal import AsymmetricFocal, BinaryFocal
 from lossfn.losses.hinge import Hinge, ModifiedHuber, Perceptron, SmoothedHinge, SquaredHinge
@@ -24,7 +25,7 @@ from lossfn.losses.multiclass import (
 )
 from lossfn.losses.multiclass_margin import CrammerSinger, WestonWatkins
 from lossfn.losses.probability import Brier, LogScore, Spherical
-from lossfn.losses.quantile import Expectile, Pinball
+from lossfn.losses.quantile import Expectile, IntervalScore, MultiQuantile, Pinball, SmoothedPinball
 from lossfn.losses.redescending import Cauchy, GemanMcClure, StudentT, TukeyBiweight, Welsch
 from lossfn.losses.regression import (
     AbsoluteError,
@@ -62,6 +63,9 @@ LOSSES = (
     StudentT,
     Barron,
     Pinball,
+    SmoothedPinball,
+    MultiQuantile,
+    IntervalScore,
     Expectile,
     BinaryCrossEntropy,
     SquaredErrorOnSigmoid,
@@ -85,6 +89,12 @@ LOSSES = (
     SavageMargin,
     SigmoidMargin,
     Poisson,
+    NegativeBinomial,
+    ZeroInflatedPoisson,
+    Binomial,
+    Gamma,
+    InverseGaussian,
+    Tweedie,
     GaussianNLL,
 )
 
@@ -115,6 +125,7 @@ __all__ = [
     "BinaryConfidencePenalty",
     "BinaryCrossEntropy",
     "BinaryFocal",
+    "Binomial",
     "Brier",
     "Cauchy",
     "ConfidencePenalty",
@@ -125,12 +136,15 @@ __all__ = [
     "Expectile",
     "ExponentialMargin",
     "Fair",
+    "Gamma",
     "GaussianNLL",
     "GemanMcClure",
     "GeneralizedCrossEntropy",
     "HalfSquaredError",
     "Hinge",
     "Huber",
+    "IntervalScore",
+    "InverseGaussian",
     "LinEx",
     "LogCosh",
     "LogScore",
@@ -138,7 +152,9 @@ __all__ = [
     "LogitAdjusted",
     "Minkowski",
     "ModifiedHuber",
+    "MultiQuantile",
     "MulticlassBrier",
+    "NegativeBinomial",
     "Perceptron",
     "Pinball",
     "Poisson",
@@ -149,6 +165,7 @@ __all__ = [
     "SigmoidMargin",
     "SmoothL1",
     "SmoothedHinge",
+    "SmoothedPinball",
     "SoftmaxFocal",
     "Spherical",
     "SphericalScore",
@@ -162,7 +179,9 @@ __all__ = [
     "SymmetricAbsolutePercentageError",
     "SymmetricCrossEntropy",
     "TukeyBiweight",
+    "Tweedie",
     "Welsch",
     "WestonWatkins",
+    "ZeroInflatedPoisson",
     "ZeroOne",
 ]

@@ -1,12 +1,17 @@
-"""Asymmetric losses of a residual: quantiles and expectiles."""
+"""Losses of quantiles, and of expectiles, their smooth counterparts."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from lossfn import constant
+from lossfn.engine.batch import namespace_of
+from lossfn.engine.primitives import PRIMITIVES
 from lossfn.equivalents import Equivalent
-from lossfn.fields import open_fraction
+from lossfn.fields import choice, open_fraction, open_fractions, positive
 from lossfn.pointwise import PointwiseLoss
 
 
@@ -27,6 +32,8 @@ class Pinball(PointwiseLoss):
 
     See Also
     --------
+    SmoothedPinball : without the kink.
+    MultiQuantile : several levels at once.
     Expectile : the smooth, squared counterpart.
 
     Examples
@@ -52,9 +59,7 @@ class Pinball(PointwiseLoss):
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        residual = pred - target
-        above = xp.where(residual > 0, (1 - self.tau) * residual, 0)
-        return xp.where(residual < 0, -self.tau * residual, above)
+        return pinball(xp, self.tau, pred - target)
 
     @property
     def value_lipschitz(self) -> float:
@@ -105,3 +110,279 @@ class Expectile(PointwiseLoss):
     @property
     def gradient_lipschitz(self) -> float:
         return 2 * max(self.tau, 1 - self.tau)
+
+
+class SmoothedPinball(PointwiseLoss):
+    """Pinball loss averaged over residuals within ``±width``: its kink is rounded, beyond it is ``Pinball`` itself.
+
+    It elicits the ``tau``-quantile of the target plus noise that is uniform on ``±width``. Its Hessian is positive near
+    the target, where that of the pinball loss is 0, which Newton steps and boosting need.
+
+    Parameters
+    ----------
+    tau : float
+        The level of the quantile, strictly between 0 and 1.
+    width : float
+        Residual size from which on the loss is ``Pinball``, in units of the target.
+
+    References
+    ----------
+    .. [1] Fernandes, Guerre and Horta (2021), "Smoothing quantile regressions",
+       doi:10.1080/07350015.2019.1660177.
+
+    See Also
+    --------
+    Pinball : not smooth.
+
+    Examples
+    --------
+    >>> from lossfn import SmoothedPinball
+    >>> loss = SmoothedPinball(tau=0.9, width=0.5)
+    >>> print(loss.gradient([8.0, 10.0, 12.0], [10.0, 10.0, 10.0], reduction="sum").round(4))
+    [-0.9 -0.4  0.1]
+    """
+
+    tau: float = open_fraction(default=0.5, symbol=r"\tau", doc="level of the quantile")
+    width: float = positive(
+        default=1.0, symbol="w", doc="residual size from which on it is the pinball loss", in_target_units=True
+    )
+
+    elicits = "smoothed quantile"
+    convex = True
+    smoothness = 1
+    variants = ({}, {"tau": 0.1, "width": 0.3}, {"tau": 0.9, "width": 20.0})
+
+    @property
+    def lower_bound(self) -> float:  # type: ignore[override]  # depends on parameters here
+        return self.width * self.tau * (1 - self.tau)
+
+    def expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        residual = pred - target
+        # Squares, not the polynomial that they make: nothing cancels.
+        above, below = self.width + residual, self.width - residual
+        inside = ((1 - self.tau) * above * (above / self.width) + self.tau * below * (below / self.width)) / 4
+        return self._by_place(xp, residual, -self.tau * residual, inside, (1 - self.tau) * residual)
+
+    def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        residual = pred - target
+        inside = residual / (2 * self.width) + (1 - 2 * self.tau) / 2
+        return self._by_place(xp, residual, -self.tau, inside, 1 - self.tau)
+
+    def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        return self._by_place(xp, pred - target, 0, 1 / (2 * self.width), 0)
+
+    def _by_place(self, xp: Any, residual: Any, below: Any, inside: Any, above: Any) -> Any:
+        return xp.where(residual < -self.width, below, xp.where(residual > self.width, above, inside))
+
+    @property
+    def value_lipschitz(self) -> float:
+        return max(self.tau, 1 - self.tau)
+
+    @property
+    def gradient_lipschitz(self) -> float:
+        return 1 / (2 * self.width)
+
+
+class MultiQuantile(PointwiseLoss):
+    """Sum of the pinball losses of several levels, one head for each; elicits all these quantiles at once.
+
+    Quantiles that are fitted level by level can cross: a higher level may fall below a lower one. With
+    ``crossing="impossible"`` the heads are the lowest quantile and raw increments, which a softplus makes positive;
+    ``inverse_link`` gives the quantiles for both. The mean over ever more levels tends to half the CRPS.
+
+    Parameters
+    ----------
+    taus : tuple of float
+        The levels, ascending, two or more, strictly between 0 and 1.
+    crossing : {"allowed", "impossible"}
+        What the heads are: the quantiles themselves, or the lowest one and raw increments, for which the loss is not
+        convex.
+
+    References
+    ----------
+    .. [1] Chernozhukov, Fernandez-Val and Galichon (2010), "Quantile and probability curves without crossing",
+       doi:10.3982/ECTA7880.
+
+    See Also
+    --------
+    Pinball : one level.
+    IntervalScore : a central interval.
+    crossing_rate, rearrange : for quantiles that may cross.
+
+    Examples
+    --------
+    >>> from lossfn import MultiQuantile
+    >>> loss = MultiQuantile(taus=(0.1, 0.5, 0.9))
+    >>> value, gradient = loss.value_and_gradient([[8.0, 11.0, 12.0]], [10.0])
+    >>> print(value.round(4), gradient)
+    0.9 [[-0.1  0.5  0.1]]
+    >>> MultiQuantile(taus=(0.1, 0.5, 0.9), crossing="impossible").inverse_link([8.0, 0.0, 1.0]).round(4)
+    array([ 8.    ,  8.6931, 10.0064])
+    """
+
+    taus: tuple[float, ...] = open_fractions(default=(0.1, 0.5, 0.9), symbol=r"\tau", doc="levels of the quantiles")
+    crossing: str = choice(default="allowed", options=("allowed", "impossible"), doc="whether quantiles may cross")
+
+    elicits = "quantiles"
+    smoothness = 0
+    lower_bound = 0.0
+    variants = ({}, {"taus": (0.25, 0.75)}, {"crossing": "impossible"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        allowed = self.crossing == "allowed"
+        first, others = ("quantile_1", "quantile_{}") if allowed else ("lowest", "increment_{}")
+        count = len(self.taus)
+        object.__setattr__(self, "heads", (first, *(others.format(i) for i in range(2, count + 1))))
+        symbols = tuple(rf"\hat{{q}}_{{{i}}}" if allowed or i == 1 else f"d_{{{i}}}" for i in range(1, count + 1))
+        object.__setattr__(self, "head_symbols", symbols)
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        return self.crossing == "allowed"
+
+    def expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        quantiles = pred if self.crossing == "allowed" else ascending(xp.softplus, pred)
+        losses = [pinball(xp, tau, level - target) for tau, level in zip(self.taus, quantiles, strict=True)]
+        return sum(losses[1:], start=losses[0])
+
+    def inverse_link(self, pred: Any) -> Any:
+        """Return the quantiles, on the last axis."""
+        if self.crossing == "allowed":
+            return pred
+        xp, pred = namespace_of(type(self).__name__, pred)
+        heads = [pred[..., position] for position in range(len(self.taus))]
+        return xp.stack(ascending(partial(PRIMITIVES["softplus"].array, xp), heads), axis=-1)
+
+    def closed_form_constant(self, target: Any, weight: Any) -> Any:
+        quantiles = np.array([constant.weighted_quantile(target, weight, tau) for tau in self.taus])
+        if self.crossing == "allowed":
+            return quantiles
+        with np.errstate(divide="ignore"):
+            # The inverse of softplus; −∞ where two levels have one quantile.
+            steps = np.diff(quantiles)
+            return np.concatenate([quantiles[:1], steps + np.log(-np.expm1(-steps))])
+
+
+class IntervalScore(PointwiseLoss):
+    """Width of a central interval plus a penalty for missing the target; elicits the two quantiles that bound it.
+
+    Also known as the Winkler score. The heads are the lower and the upper end. A miss costs 2 / (1 − level) per unit
+    of distance, so the score is 2 / (1 − level) times the sum of the pinball losses at (1 − level) / 2 and
+    (1 + level) / 2. The interval predicts single targets; a confidence interval of the mean is far shorter.
+
+    Parameters
+    ----------
+    level : float
+        The share of targets that the interval should hold, strictly between 0 and 1.
+
+    References
+    ----------
+    .. [1] Gneiting and Raftery (2007), "Strictly proper scoring rules, prediction, and estimation",
+       doi:10.1198/016214506000001437.
+
+    See Also
+    --------
+    MultiQuantile : any levels.
+
+    Examples
+    --------
+    >>> from lossfn import IntervalScore
+    >>> print(IntervalScore(level=0.9)([[8.0, 12.0], [8.0, 12.0]], [10.0, 13.0], reduction="none"))
+    [ 4. 24.]
+    """
+
+    level: float = open_fraction(default=0.9, symbol=r"\gamma", doc="share of targets inside the interval")
+
+    heads = ("lower", "upper")
+    elicits = "quantiles"
+    convex = True
+    smoothness = 0
+    lower_bound = 0.0
+    head_symbols = ("l", "u")
+    variants = ({}, {"level": 0.5})
+
+    def expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        missed = (1 + self.level) / (1 - self.level)
+        # One term for each end: the width, a difference of ends, would cancel against the penalties.
+        below, above = pred[0] - target, pred[1] - target
+        lower = xp.where(below > 0, missed * below, -below)
+        return lower + xp.where(above < 0, -missed * above, above)
+
+    def closed_form_constant(self, target: Any, weight: Any) -> Any:
+        levels = ((1 - self.level) / 2, (1 + self.level) / 2)
+        return np.array([constant.weighted_quantile(target, weight, level) for level in levels])
+
+
+def pinball(xp: Any, tau: Any, residual: Any) -> Any:
+    """Return the pinball loss of a residual."""
+    above = xp.where(residual > 0, (1 - tau) * residual, 0)
+    return xp.where(residual < 0, -tau * residual, above)
+
+
+def ascending(softplus: Any, heads: Any) -> list[Any]:
+    """Return the quantiles for the lowest of them and raw increments."""
+    quantiles = [heads[0]]
+    for head in heads[1:]:
+        quantiles.append(quantiles[-1] + softplus(head))
+    return quantiles
+
+
+def crossing_rate(quantiles: Any) -> float:
+    """Return the share of rows in which some quantile lies below that of a lower level.
+
+    Parameters
+    ----------
+    quantiles : array (..., H)
+        Quantiles of ascending levels on the last axis, of any array library. NaN crosses nothing.
+
+    See Also
+    --------
+    rearrange : the cure after fitting.
+    MultiQuantile : with ``crossing="impossible"`` nothing crosses.
+
+    Examples
+    --------
+    >>> from lossfn import crossing_rate
+    >>> crossing_rate([[1.0, 2.0, 3.0], [1.0, 0.5, 3.0]])
+    0.5
+    """
+    xp, quantiles = _levels("crossing_rate", quantiles)
+    crosses = xp.any(quantiles[..., 1:] < quantiles[..., :-1], axis=-1)
+    return float(xp.mean(xp.astype(crosses, xp.float32)))
+
+
+def rearrange(quantiles: Any) -> Any:
+    """Return quantiles that do not cross: each row sorted, which never increases the sum of its pinball losses.
+
+    Parameters
+    ----------
+    quantiles : array (..., H)
+        Quantiles of ascending levels on the last axis, of any array library.
+
+    References
+    ----------
+    .. [1] Chernozhukov, Fernandez-Val and Galichon (2010), "Quantile and probability curves without crossing",
+       doi:10.3982/ECTA7880.
+
+    See Also
+    --------
+    crossing_rate : whether it is needed.
+
+    Examples
+    --------
+    >>> from lossfn import rearrange
+    >>> rearrange([[1.0, 0.5, 3.0]])
+    array([[0.5, 1. , 3. ]])
+    """
+    xp, quantiles = _levels("rearrange", quantiles)
+    return xp.sort(quantiles, axis=-1)
+
+
+def _levels(owner: str, quantiles: Any) -> tuple[Any, Any]:
+    xp, quantiles = namespace_of(owner, quantiles)
+    if quantiles.ndim == 0 or quantiles.shape[-1] < 2 or 0 in quantiles.shape:
+        raise ValueError(
+            f"{owner}: quantiles must have a last axis of two or more levels, and rows; got {tuple(quantiles.shape)}"
+        )
+    return xp, quantiles
