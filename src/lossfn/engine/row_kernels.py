@@ -294,7 +294,10 @@ class RowKernels:
         return elements, self._run(path, "elements", batch, 1.0, elements)[1]
 
     def value_and_gradient(self, path: str, batch: Batch, scale: float, out: Any) -> tuple[float, int]:
-        """Return Σ w·ℓ and how many rows have no valid target; write the scaled gradient to ``out``."""
+        """Return Σ w·ℓ and how many rows have no valid target; write the scaled gradient to ``out``.
+
+        ``out`` may be the scores themselves.
+        """
         return self._run(path, "value_and_gradient", batch, scale, out)
 
     def _run(self, path: str, kind: str, batch: Batch, scale: float, output: Any) -> tuple[float, int]:
@@ -305,7 +308,9 @@ class RowKernels:
         indexed = batch.targets[0].ndim == len(batch.shape)
         hard = indexed and loss.needs_target_class_only and not loss.label_smoothing
         offset = loss.offset(classes)
-        moved = offset is not None or loss.divisor != 1.0
+        # Scores that the gradient overwrites are read from a copy of each block.
+        in_place = np.may_share_memory(batch.pred, output)
+        moved = offset is not None or loss.divisor != 1.0 or in_place
         variant = Variant(kind, batch.dtype.name, weight is not None, indexed, hard, moved, bool(loss.z_loss))
         evaluator = loss.term._evaluator
         loop = self._loops.get(variant)
