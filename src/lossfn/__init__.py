@@ -2,6 +2,7 @@
 
 from lossfn.catalogue import catalogue, parse_loss
 from lossfn.define import define
+from lossfn.linear import linear_cross_entropy, linear_cross_entropy_value_and_gradient
 from lossfn.loss import Loss, check
 from lossfn.losses import (
     AbsoluteError,
@@ -177,6 +178,8 @@ __all__ = [
     "define",
     "efficient_tuning",
     "gaussian_efficiency",
+    "linear_cross_entropy",
+    "linear_cross_entropy_value_and_gradient",
     "parse_loss",
     "rearrange",
     "robust_scale",

@@ -112,7 +112,7 @@ class Loss:
         if reduction == "none":
             return batch.finish(self._evaluator.elements(batch))
         divisor = self._divisor(batch, reduction, denominator)
-        return _as_scalar(batch, reduce.divide(self._evaluator.weighted_sum(batch), divisor))
+        return as_scalar(batch, reduce.divide(self._evaluator.weighted_sum(batch), divisor))
 
     def elementwise(self, pred: Any, target: Any) -> Any:
         """Return the loss of each element, unreduced and unweighted."""
@@ -159,7 +159,7 @@ class Loss:
         if out is not None and direct is None:
             out[...] = gradient
             gradient = out
-        return _as_scalar(batch, reduce.divide(value, divisor)) if is_reduced else batch.finish(value), gradient
+        return as_scalar(batch, reduce.divide(value, divisor)) if is_reduced else batch.finish(value), gradient
 
     def gradient(self, pred: Any, target: Any, **options: Any) -> Any:
         """Return the gradient with respect to ``pred``; options as in ``value_and_gradient``."""
@@ -210,7 +210,8 @@ class Loss:
         return float(divisor) if batch.library == "numpy" else divisor
 
 
-def _as_scalar(batch: batches.Batch, value: Any) -> Any:
+def as_scalar(batch: batches.Batch, value: Any) -> Any:
+    """Return a number of the caller's library and dtype."""
     if batch.library == "numpy":
         return batch.result_dtype.type(value)
     return batch.xp.astype(value, batch.result_dtype)
