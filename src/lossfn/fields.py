@@ -299,6 +299,23 @@ class ClassIndex:
         return int(value)
 
 
+@dataclass(frozen=True)
+class Count:
+    """A parameter that is a whole number of at least 1."""
+
+    symbol: str
+    doc: str
+    in_target_units: ClassVar[bool] = False
+
+    def validate(self, owner: str, name: str, value: Any) -> int:
+        """Return an int."""
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{owner}: {name} must be an integer >= 1; got {value!r}")
+        if value < 1:
+            raise ValueError(f"{owner}: {name} must be an integer >= 1; got {value}")
+        return int(value)
+
+
 def _declare(default: Any, domain: Domain | tuple[Any, ...], symbol: str, doc: str, **options: Any) -> Any:
     parameter = Parameter(domain, symbol, doc, **options)
     return dataclasses.field(default=default, metadata={"parameter": parameter})
@@ -376,6 +393,11 @@ def class_weights(*, default: tuple[float, ...] | None, doc: str) -> Any:
 def class_index(*, default: None, doc: str) -> Any:
     """Declare an optional parameter that is an integer."""
     return dataclasses.field(default=default, metadata={"parameter": ClassIndex(doc)})
+
+
+def count(*, default: int, symbol: str, doc: str) -> Any:
+    """Declare a parameter that is an integer >= 1."""
+    return dataclasses.field(default=default, metadata={"parameter": Count(symbol, doc)})
 
 
 def parameters_of(loss_class: type) -> dict[str, Parameter]:

@@ -43,8 +43,8 @@ class RowwiseLoss(Loss):
         The infimum over scores and targets.
     accepts_distributions : bool
         Whether targets may be distributions.
-    parts, score_parts : tuple of str
-        Names of the parts of the target, and of those that are scores themselves.
+    parts, score_parts, number_parts : tuple of str
+        Names of the parts of the target, of those that are scores themselves, and of those that are real numbers.
     variants : tuple of dict
         Parameter settings that the tests cover.
     """
@@ -62,6 +62,7 @@ class RowwiseLoss(Loss):
     Target: ClassVar[Any] = staticmethod(lambda target: target)
     parts: ClassVar[tuple[str, ...]] = ("target",)
     score_parts: ClassVar[tuple[str, ...]] = ()
+    number_parts: ClassVar[tuple[str, ...]] = ()
     accepts_distributions: ClassVar[bool] = True
 
     # ---- what a loss defines ------------------------------------------------------------------------------------
@@ -82,12 +83,16 @@ class RowwiseLoss(Loss):
         """Return the diagonal of the Hessian of each row."""
         raise NotImplementedError(f"{type(self).__name__} defines no row_hessian_diagonal")
 
+    def classes_of(self, width: int) -> int:
+        """Return how many classes rows of ``width`` scores tell apart; refuse a width that cannot be meant."""
+        return width
+
     # ---- what follows -------------------------------------------------------------------------------------------
 
     @property
     def _parts(self) -> tuple[Part, ...]:
         return tuple(
-            Part(name, is_scores=name in self.score_parts, may_be_distribution=self.accepts_distributions)
+            Part(name, name in self.score_parts, self.accepts_distributions, name in self.number_parts)
             for name in self.parts
         )
 
@@ -106,11 +111,11 @@ class RowwiseLoss(Loss):
 
     def _prepare(self, pred: Any, target: Any, weight: Any = None, mask: Any = None) -> Batch:
         owner = type(self).__name__
-        batch = rows.prepare(owner, pred, target, weight, mask, self._parts)
+        batch = rows.prepare(owner, pred, target, weight, mask, self._parts, self.classes_of)
         if self.ignore_index is not None:
             _ignore(owner, batch, self.ignore_index)
         if self.class_weight is not None:
-            _weigh_classes(owner, batch, self.class_weight)
+            _weigh_classes(owner, batch, self.class_weight, self.classes_of(batch.pred.shape[-1]))
         return batch
 
     def hessian_diagonal(
@@ -241,9 +246,8 @@ def _ignore(owner: str, batch: Batch, index: int) -> None:
     batch.mask = mask & kept
 
 
-def _weigh_classes(owner: str, batch: Batch, weights: tuple[float, ...]) -> None:
+def _weigh_classes(owner: str, batch: Batch, weights: tuple[float, ...], classes: int) -> None:
     """Multiply the weight of each row by the weight of its class, or the mean weight over its distribution."""
-    classes = batch.pred.shape[-1]
     if len(weights) != classes:
         raise ValueError(f"{owner}: class_weight has {len(weights)} weights, but pred has {classes} classes")
     xp = batch.xp

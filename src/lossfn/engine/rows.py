@@ -6,7 +6,7 @@ A row is one sample: K scores, and the index of a class or a distribution over t
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,21 +16,29 @@ from lossfn.engine import batch as batches
 from lossfn.engine.batch import Batch, eagerly, is_traced
 from lossfn.engine.dispatch import ADAPTERS, path_of
 from lossfn.engine.namespaces import ArrayNamespace, compatible
+from lossfn.fields import REAL
 
 #: How far the probabilities of a target may sum from 1: a softmax in half precision is off by so much.
 SUM_TOLERANCE = 1e-2
 
 
 class Part(NamedTuple):
-    """What one part of a target may hold: class indices, distributions where allowed, or scores of another model."""
+    """What one part of a target may hold.
+
+    Class indices, distributions where allowed, scores of another model, or one real number for each row.
+    """
 
     name: str
     is_scores: bool = False
     may_be_distribution: bool = True
+    is_number: bool = False
 
 
 class RowFunctions(Protocol):
     """What a row-wise loss defines, on arrays of any library; ``scores`` are (..., K)."""
+
+    def classes_of(self, width: int) -> int:
+        """Return how many classes rows of ``width`` scores tell apart."""
 
     def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the loss of each row."""
@@ -45,8 +53,22 @@ class RowFunctions(Protocol):
         """Return the diagonal of the Hessian of each row."""
 
 
+ClassesOf = Callable[[int], int]
+
+
+def same_number(width: int) -> int:
+    """Return how many classes there are where each has a score of its own."""
+    return width
+
+
 def prepare(
-    owner: str, pred: Any, target: Any, weight: Any, mask: Any, parts: tuple[Part, ...] = (Part("target"),)
+    owner: str,
+    pred: Any,
+    target: Any,
+    weight: Any,
+    mask: Any,
+    parts: tuple[Part, ...] = (Part("target"),),
+    classes_of: ClassesOf = same_number,
 ) -> Batch:
     """Return the batch of a call, with shapes, dtypes and weights checked; class indices become int64."""
     names = tuple(part.name for part in parts)
@@ -63,7 +85,7 @@ def prepare(
     result_dtype = pred.dtype
     dtype = getattr(xp, batches.compute_dtype(owner, str(result_dtype).removeprefix("torch.")))
     dtype = np.dtype(dtype) if library == "numpy" else dtype
-    _check_scores(owner, tuple(pred.shape))
+    _check_scores(owner, tuple(pred.shape), classes_of)
     shape = tuple(pred.shape[:-1])
     pred = _cast(xp, pred, dtype)
     targets = tuple(_as_target(owner, part, arrays[part.name], xp, pred) for part in parts)
@@ -79,20 +101,20 @@ def prepare(
     return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device)
 
 
-def prepare_scores(owner: str, pred: Any) -> Batch:
+def prepare_scores(owner: str, pred: Any, classes_of: ClassesOf = same_number) -> Batch:
     """Return a batch of scores alone, without targets."""
     library = batches.library_of(owner, pred=pred)
     xp = compatible(library)
     pred = batches.as_array(owner, "pred", pred, xp, getattr(pred, "device", None) if library == "torch" else None)
-    _check_scores(owner, tuple(pred.shape))
+    _check_scores(owner, tuple(pred.shape), classes_of)
     dtype = getattr(xp, batches.compute_dtype(owner, str(pred.dtype).removeprefix("torch.")))
     dtype = np.dtype(dtype) if library == "numpy" else dtype
     device = pred.device if library == "torch" else None
     return Batch(library, _cast(xp, pred, dtype), (), None, None, tuple(pred.shape[:-1]), dtype, pred.dtype, device)
 
 
-def _check_scores(owner: str, pred: tuple[int, ...]) -> None:
-    if not pred or pred[-1] < 2:
+def _check_scores(owner: str, pred: tuple[int, ...], classes_of: ClassesOf) -> None:
+    if not pred or not pred[-1] or classes_of(pred[-1]) < 2:
         raise ValueError(
             f"{owner}: pred must hold at least two scores a row in its last axis; got pred {pred}. "
             "For one score and two classes use BinaryCrossEntropy or another binary loss"
@@ -103,6 +125,10 @@ def _as_target(owner: str, part: Part, target: Any, xp: Any, pred: Any) -> Any:
     """Return class indices as integers, a distribution in the dtype of the scores."""
     name = part.name
     scores, shape = tuple(pred.shape), tuple(target.shape)
+    if part.is_number:
+        if shape != scores[:-1]:
+            raise ValueError(f"{owner}: {name} must be numbers {scores[:-1]}, one for each row of pred; got {shape}")
+        return _cast(xp, target, pred.dtype)
     if shape == scores and (part.may_be_distribution or part.is_scores):
         return _cast(xp, target, pred.dtype)
     if part.is_scores:
@@ -141,6 +167,12 @@ def one_hot(xp: Any, index: Any, like: Any) -> Any:
     """Return 1 at the class of each row and 0 elsewhere, in the shape and dtype of ``like``."""
     numbers = xp.cumulative_sum(xp.ones_like(like, dtype=index.dtype), axis=-1) - 1
     return xp.astype(index[..., None] == numbers, like.dtype)
+
+
+def nan_rows(ops: ArrayNamespace, scores: Any) -> Any:
+    """Return NaN (..., 1) for rows that hold NaN and 0 for others; what is added to results that leave scores out."""
+    has_nan = ops.xp.any(scores != scores, axis=-1, keepdims=True)
+    return ops.xp.where(has_nan, ops.number(float("nan")), ops.number(0.0))
 
 
 class RowEvaluator:
@@ -209,11 +241,13 @@ class RowEvaluator:
 
     def check_values(self, batch: Batch, keep: Any = None) -> None:
         """Refuse the first target that is no class, or no distribution, where ``keep`` is not false."""
-        xp, classes = batch.xp, batch.pred.shape[-1]
+        xp, classes = batch.xp, self.functions.classes_of(batch.pred.shape[-1])
         for part, target in zip(self.parts, batch.targets, strict=True):
             if part.is_scores:
                 continue
-            if len(target.shape) == len(batch.shape):
+            if part.is_number:
+                inside, expected, cure = xp.isfinite(target), REAL.name, "rows are skipped by mask="
+            elif len(target.shape) == len(batch.shape):
                 inside = (target >= 0) & (target < classes)
                 expected, cure = f"a class index from 0 to {classes - 1}", "rows are skipped by mask= or ignore_index="
             else:

@@ -30,16 +30,11 @@ class MarginLoss(RowwiseLoss):
 
     def row_hessian_product(self, ops: ArrayNamespace, scores: Any, target: Any, vector: Any) -> Any:
         """Return 0, and NaN for rows with NaN."""
-        return ops.xp.zeros_like(scores) + _nan_rows(ops, scores)
+        return ops.xp.zeros_like(scores) + rows.nan_rows(ops, scores)
 
     def row_hessian_diagonal(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return 0, and NaN for rows with NaN."""
-        return ops.xp.zeros_like(scores) + _nan_rows(ops, scores)
-
-
-def _nan_rows(ops: ArrayNamespace, scores: Any) -> Any:
-    has_nan = ops.xp.any(scores != scores, axis=-1, keepdims=True)
-    return ops.xp.where(has_nan, ops.number(float("nan")), ops.number(0.0))
+        return ops.xp.zeros_like(scores) + rows.nan_rows(ops, scores)
 
 
 def _excess(ops: ArrayNamespace, scores: Any, target: Any, margin: float) -> tuple[Any, Any]:
@@ -86,7 +81,7 @@ class WestonWatkins(MarginLoss):
     def row_gradient(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the gradient of each row."""
         is_true, excess = _excess(ops, scores, target, self.margin)
-        pushed = ops.xp.astype(excess > 0, scores.dtype) + _nan_rows(ops, scores)
+        pushed = ops.xp.astype(excess > 0, scores.dtype) + rows.nan_rows(ops, scores)
         return ops.xp.where(
             is_true, -sum_classes(ops.xp, ops.xp.where(is_true, ops.number(0.0), pushed))[..., None], pushed
         )
@@ -128,7 +123,7 @@ class CrammerSinger(MarginLoss):
         """Return the loss of each row."""
         _, excess = _excess(ops, scores, target, self.margin)
         largest = ops.xp.max(excess, axis=-1)
-        return ops.xp.where(largest <= 0, ops.number(0.0), largest) + _nan_rows(ops, scores)[..., 0]
+        return ops.xp.where(largest <= 0, ops.number(0.0), largest) + rows.nan_rows(ops, scores)[..., 0]
 
     def row_gradient(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the gradient of each row."""
@@ -138,4 +133,4 @@ class CrammerSinger(MarginLoss):
         ties = sum_classes(ops.xp, strongest)[..., None]
         shared = strongest / ops.xp.where(ties > 0, ties, ops.number(1.0))
         gradient = ops.xp.where(is_true, -ops.xp.astype(ties > 0, scores.dtype), shared)
-        return gradient + _nan_rows(ops, scores)
+        return gradient + rows.nan_rows(ops, scores)
