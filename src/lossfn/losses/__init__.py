@@ -12,6 +12,7 @@ from lossfn.losses.focal import AsymmetricFocal, BinaryFocal
 from lossfn.losses.hinge import Hinge, ModifiedHuber, Perceptron, SmoothedHinge, SquaredHinge
 from lossfn.losses.likelihood import GaussianNLL
 from lossfn.losses.margin import ExponentialMargin, LogisticMargin, SquaredMargin
+from lossfn.losses.mixture import MixtureDensity
 from lossfn.losses.multiclass import (
     ConfidencePenalty,
     CrossEntropy,
@@ -24,8 +25,10 @@ from lossfn.losses.multiclass import (
     SymmetricCrossEntropy,
 )
 from lossfn.losses.multiclass_margin import CrammerSinger, WestonWatkins
+from lossfn.losses.ordinal import Coral, Corn, CumulativeLink
 from lossfn.losses.probability import Brier, LogScore, Spherical
 from lossfn.losses.quantile import Expectile, IntervalScore, MultiQuantile, Pinball, SmoothedPinball
+from lossfn.losses.ranked import OrdinalAbsolute, RankedProbabilityScore
 from lossfn.losses.redescending import Cauchy, GemanMcClure, StudentT, TukeyBiweight, Welsch
 from lossfn.losses.regression import (
     AbsoluteError,
@@ -112,6 +115,12 @@ ROW_LOSSES = (
     WestonWatkins,
     CrammerSinger,
     Distillation,
+    CumulativeLink,
+    Coral,
+    Corn,
+    RankedProbabilityScore,
+    OrdinalAbsolute,
+    MixtureDensity,
 )
 
 __all__ = [
@@ -129,8 +138,11 @@ __all__ = [
     "Brier",
     "Cauchy",
     "ConfidencePenalty",
+    "Coral",
+    "Corn",
     "CrammerSinger",
     "CrossEntropy",
+    "CumulativeLink",
     "Distillation",
     "EpsilonInsensitive",
     "Expectile",
@@ -151,16 +163,19 @@ __all__ = [
     "LogisticMargin",
     "LogitAdjusted",
     "Minkowski",
+    "MixtureDensity",
     "ModifiedHuber",
     "MultiQuantile",
     "MulticlassBrier",
     "NegativeBinomial",
+    "OrdinalAbsolute",
     "Perceptron",
     "Pinball",
     "Poisson",
     "PolyCrossEntropy",
     "PseudoHuber",
     "Ramp",
+    "RankedProbabilityScore",
     "SavageMargin",
     "SigmoidMargin",
     "SmoothL1",

@@ -1,6 +1,7 @@
 """Scores of probability forecasts: lower is better, and an honest forecast scores best on average."""
 
 from lossfn.losses.probability import Brier, LogScore, Spherical
+from lossfn.losses.ranked import RankedProbabilityScore
 from lossfn.scoring.convex import SavageScore, savage
 from lossfn.scoring.ensemble import crps_ensemble, energy_score, variogram_score
 from lossfn.scoring.moments import dawid_sebastiani, dawid_sebastiani_ensemble
@@ -12,6 +13,7 @@ __all__ = [
     "Brier",
     "LogScore",
     "Propriety",
+    "RankedProbabilityScore",
     "SavageScore",
     "Spherical",
     "crps_ensemble",
