@@ -305,6 +305,7 @@ class Count:
 
     symbol: str
     doc: str
+    values: ClassVar[str] = "an integer >= 1"
     in_target_units: ClassVar[bool] = False
 
     def validate(self, owner: str, name: str, value: Any) -> int:

@@ -58,7 +58,9 @@ class RowwiseLoss(Loss):
     lower_bound: ClassVar[float] = 0.0
     variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     task: ClassVar[str] = "multiclass"
+    #: Scores of a drawn row: enough for a class that is right, one that a picture varies and one that is neither.
     sampled_classes: ClassVar[int] = 3
+    pictured_score: ClassVar[int] = 0
     Target: ClassVar[Any] = staticmethod(lambda target: target)
     parts: ClassVar[tuple[str, ...]] = ("target",)
     score_parts: ClassVar[tuple[str, ...]] = ()
@@ -99,11 +101,19 @@ class RowwiseLoss(Loss):
     def sample(self, rng: np.random.Generator, size: int, dtype: Any = np.float64) -> tuple[Any, Any]:
         """Draw scores and targets that the loss accepts, for tests and demonstrations."""
         width = self.sampled_classes
+
+        def numbers(*shape: int) -> Any:
+            return (2.0 * rng.normal(size=shape)).astype(dtype)
+
         drawn = tuple(
-            2.0 * rng.normal(size=(size, width)).astype(dtype) if part.is_scores else rng.integers(0, width, size)
+            numbers(size, width)
+            if part.is_scores
+            else numbers(size)
+            if part.is_number
+            else rng.integers(0, self.classes_of(width), size)
             for part in self._parts
         )
-        return (2.0 * rng.normal(size=(size, width))).astype(dtype), self.Target(*drawn)
+        return numbers(size, width), self.Target(*drawn)
 
     @cached_property
     def _evaluator(self) -> RowEvaluator:

@@ -37,7 +37,7 @@ class MixtureDensity(RowwiseLoss):
 
     References
     ----------
-    .. [1] Bishop (1994), "Mixture density networks", Aston University NCRG/94/004.
+    .. [1] McLachlan and Peel (2000), "Finite mixture models", doi:10.1002/0471721182.
 
     See Also
     --------
@@ -58,7 +58,7 @@ class MixtureDensity(RowwiseLoss):
     accepts_distributions = False
     task = "regression"
     number_parts = ("target",)
-    variants = ({"components": 1}, {"components": 2}, {"components": 5})
+    variants = ({}, {"components": 1}, {"components": 5})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,6 +74,18 @@ class MixtureDensity(RowwiseLoss):
                 f"log-scales of {self.components} components; got {width}"
             )
         return width
+
+    @property
+    def formula(self) -> str:
+        return r"-\log \sum_{j} p_{j} \frac{1}{\sigma_{j}} \varphi\left(\frac{y - \mu_{j}}{\sigma_{j}}\right)"
+
+    @property
+    def sampled_classes(self) -> int:  # type: ignore[override]  # depends on a parameter here
+        return 3 * self.components
+
+    @property
+    def pictured_score(self) -> int:  # type: ignore[override]  # the first mean
+        return self.components
 
     def _mixture(self, ops: ArrayNamespace, scores: Any, target: Any) -> Mixture:
         k = self.components

@@ -52,6 +52,10 @@ class CumulativeLink(RowwiseLoss):
     shift_invariant = False
     variants = ({}, {"link": "probit"})
 
+    @property
+    def formula(self) -> str:
+        return r"-\log\left(F(\theta_{y+1} - \mu) - F(\theta_{y} - \mu)\right)"
+
     def _interval(self, ops: ArrayNamespace, scores: Any, rank: Any) -> Interval:
         """Return the log-probability of ranks (..., n) and its derivatives, from the ends of their intervals."""
         xp = ops.xp
@@ -197,6 +201,10 @@ class Coral(ThresholdLoss):
 
     is_conditional = False
 
+    @property
+    def formula(self) -> str:
+        return r"\sum_{k < y} \log(1 + e^{-z_{k}}) + \sum_{k \ge y} \log(1 + e^{z_{k}})"
+
     @np.errstate(all="ignore")
     def inverse_link(self, pred: Any) -> Any:
         """Return the probability of each rank; NaN for rows whose logits ascend somewhere: they imply none."""
@@ -235,6 +243,10 @@ class Corn(ThresholdLoss):
     """
 
     is_conditional = True
+
+    @property
+    def formula(self) -> str:
+        return r"\sum_{k < y} \log(1 + e^{-z_{k}}) + \log(1 + e^{z_{y}})"
 
     @np.errstate(all="ignore")
     def inverse_link(self, pred: Any) -> Any:

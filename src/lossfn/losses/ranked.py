@@ -131,6 +131,10 @@ class RankedProbabilityScore(RankedLoss):
     elicits = "probabilities"
     event_curvature = 2.0
 
+    @property
+    def formula(self) -> str:
+        return r"\sum_{k} \left(\sum_{j \le k} p_{j} - 1\{y \le k\}\right)^{2}"
+
     def event_value(self, event: Events) -> Any:
         miss = _miss(event)
         return miss * miss
@@ -172,6 +176,10 @@ class OrdinalAbsolute(RankedLoss):
     """
 
     elicits = "median rank"
+
+    @property
+    def formula(self) -> str:
+        return r"\sum_{k} p_{k} \left|k - y\right|"
 
     def event_value(self, event: Events) -> Any:
         return (1.0 - event.share) * event.at_most + event.share * event.above

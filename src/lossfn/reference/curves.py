@@ -24,9 +24,6 @@ REACH = {"residual": 4.0, "margin": 3.0, "logit": 6.0, "log": 3.0, "half line": 
 # For more targets there are no dashes.
 MOST_TARGETS = 3
 
-# Enough for a row to have a class that is right, one that is varied and one that is neither.
-CLASSES = 3
-
 
 @dataclass(frozen=True)
 class Curve:
@@ -98,15 +95,15 @@ def takes_rows(loss: Any) -> bool:
 
 def _of_class(loss: Any, target: int) -> Curve:
     grid = _cells(-REACH["logit"], REACH["logit"])
-    pred = np.zeros((POINTS, CLASSES))
-    pred[:, 0] = grid
+    pred, varied = np.zeros((POINTS, loss.sampled_classes)), loss.pictured_score
+    pred[:, varied] = grid
     scores = np.zeros_like(pred)
     parts = [scores if name in loss.score_parts else np.full(POINTS, target) for name in loss.parts]
     targets: Any = parts[0] if len(parts) == 1 else tuple(parts)
     values = {
         "value": loss.elementwise(pred, targets),
-        "gradient": loss.gradient(pred, targets, reduction="sum")[:, 0],
-        "Hessian": loss.hessian_diagonal(pred, targets, reduction="sum")[:, 0],
+        "gradient": loss.gradient(pred, targets, reduction="sum")[:, varied],
+        "Hessian": loss.hessian_diagonal(pred, targets, reduction="sum")[:, varied],
     }
     return Curve(grid, values, f"target {target}")
 
