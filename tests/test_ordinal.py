@@ -208,8 +208,18 @@ def test_an_index_means_its_distribution(loss: Any) -> None:
         np.testing.assert_allclose(found, getattr(loss, name)(scores, rank), rtol=1e-13, atol=1e-16)
 
 
-def test_the_best_row_for_the_ranked_probability_score_has_the_frequencies() -> None:
-    loss = lossfn.RankedProbabilityScore()
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lossfn.RankedProbabilityScore(),
+        lossfn.CumulativeLink(),
+        lossfn.CumulativeLink(link="probit"),
+        lossfn.Coral(),
+        lossfn.Corn(),
+    ],
+    ids=str,
+)
+def test_the_best_row_has_the_frequencies(loss: Any) -> None:
     row = loss.optimal_constant(np.repeat([0, 1, 2, 3], [40, 30, 20, 10]))
     np.testing.assert_allclose(loss.inverse_link(row), [0.4, 0.3, 0.2, 0.1], atol=1e-6)
 

@@ -180,14 +180,18 @@ def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None
     from scipy.optimize import minimize
 
     owner = type(loss).__name__
+    if loss.number_parts:
+        raise NotImplementedError(f"{owner}: no best row is searched for: the loss has no bound")
     target = np.asarray(batches.as_numpy(owner, "target", target))
     if target.ndim == 1:
-        width = int(target.max(initial=-1)) + 1 if classes is None else classes
+        classes = int(target.max(initial=-1)) + 1 if classes is None else classes
+        # Some losses tell more classes apart than they have scores.
+        width = classes - (loss.classes_of(classes) - classes)
         # A harmless prediction, so that targets and weights are checked as in every other call.
         loss.total(np.zeros((len(target), width)), target, weight=weight)
         # Only how often each class occurs matters.
-        weight = np.bincount(target, None if weight is None else np.asarray(weight, np.float64), minlength=width)
-        target = np.arange(width)
+        weight = np.bincount(target, None if weight is None else np.asarray(weight, np.float64), minlength=classes)
+        target = np.arange(classes)
     else:
         width = target.shape[-1]
     weight = np.ones(len(target)) if weight is None else np.asarray(weight, dtype=np.float64)
@@ -214,4 +218,6 @@ def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None
         options={"gtol": 1e-12},
     )
     row = np.asarray(found.x)
+    if not loss.shift_invariant:
+        return row
     return row - np.log(np.exp(row - row.max()).sum()) - row.max()
