@@ -258,6 +258,22 @@ def test_mixture_density_far_from_every_component() -> None:
                 assert gradient[row, j] == pytest.approx(slope, rel=1e-13, abs=1e-300)
 
 
+def test_components_of_no_width_elsewhere_do_no_harm() -> None:
+    loss = lossfn.MixtureDensity(components=2)
+    # The first component is infinitely far from the target, in units of its scale.
+    scores, target = np.array([[0.0, 0.0, 5.0, 1.0, -500.0, 0.0]]), np.array([0.5])
+    single = lossfn.MixtureDensity(components=1)
+    alone = scores[:, 1::2]
+    np.testing.assert_allclose(loss(scores, target), single(alone, target) + np.log(2), rtol=1e-15)
+    for name in ("gradient", "hessian_diagonal"):
+        found = getattr(loss, name)(scores, target)[0]
+        np.testing.assert_allclose(found[[3, 5]], getattr(single, name)(alone, target)[0, 1:], rtol=1e-15)
+        assert not found[[2, 4]].any()
+    vector = np.array([[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]])
+    product = loss.hessian_vector_product(scores, target, vector)[0]
+    np.testing.assert_allclose(product, [0, 0, 0, 1, 0, -1.0], atol=1e-15)
+
+
 def test_mixture_density_with_weights_and_masks() -> None:
     loss = lossfn.MixtureDensity(components=2)
     scores, target = draw(loss, 6, 12)

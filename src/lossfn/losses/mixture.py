@@ -107,7 +107,9 @@ class MixtureDensity(RowwiseLoss):
         p, r = prior.probability, posterior.probability
         # What two weights near 1 leave differs more clearly than the weights.
         by_logit = xp.where(p + r > 1, posterior.rest - prior.rest, p - r)
-        return xp.concat([by_logit, -r * z * precision, r * (1.0 - z) * (1.0 + z)], axis=-1)
+        # A component without weight adds nothing, though its residual may be infinite.
+        of_means, of_scales = ops.xmul(r, ops.xmul(z, precision)), ops.xmul(r, (z - 1.0) * (z + 1.0))
+        return xp.concat([by_logit, -of_means, -of_scales], axis=-1)
 
     def row_hessian_product(self, ops: ArrayNamespace, scores: Any, target: Any, vector: Any) -> Any:
         """Return the Hessian of each row times a vector: through how it moves the weights and the residuals."""
@@ -115,12 +117,12 @@ class MixtureDensity(RowwiseLoss):
         prior, posterior, z, precision = self._mixture(ops, scores, target)
         r = posterior.probability
         by_logit, by_mean, by_scale = vector[..., :k], vector[..., k : 2 * k], vector[..., 2 * k :]
-        slope = z * precision
+        slope = ops.xmul(z, precision)
         excess = (z - 1.0) * (z + 1.0)
         moved = _moved(ops, posterior, by_logit + slope * by_mean + excess * by_scale)
         residual = -(precision * by_mean + z * by_scale)
-        of_means = -moved * slope + r * precision * (precision * by_mean + 2.0 * z * by_scale)
-        of_scales = -moved * excess - 2.0 * r * z * residual
+        of_means = ops.xmul(r, precision * (precision * by_mean + 2.0 * z * by_scale)) - ops.xmul(moved, slope)
+        of_scales = -ops.xmul(moved, excess) - ops.xmul(r, 2.0 * z * residual)
         return xp.concat([_moved(ops, prior, by_logit) - moved, of_means, of_scales], axis=-1)
 
     def row_hessian_diagonal(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
@@ -128,9 +130,9 @@ class MixtureDensity(RowwiseLoss):
         prior, posterior, z, precision = self._mixture(ops, scores, target)
         r, rest = posterior.probability, posterior.rest
         of_logits = prior.probability * prior.rest - r * rest
-        of_means = r * precision * precision * (1.0 - rest * z * z)
+        of_means = ops.xmul(r, precision * precision * (1.0 - rest * z * z))
         excess = (z - 1.0) * (z + 1.0)
-        of_scales = r * (2.0 * z * z - rest * excess * excess)
+        of_scales = ops.xmul(r, 2.0 * z * z - rest * excess * excess)
         return ops.xp.concat([of_logits, of_means, of_scales], axis=-1)
 
     def inverse_link(self, pred: Any) -> Any:
@@ -140,6 +142,6 @@ class MixtureDensity(RowwiseLoss):
 
 def _moved(ops: ArrayNamespace, row: Softmax, change: Any) -> Any:
     """Return by how much probabilities change with their logits: p (change - p·change), without cancellation."""
-    share = row.probability * change
+    share = ops.xmul(row.probability, change)
     others = sum_classes(ops.xp, share)[..., None] - share
-    return row.probability * (row.rest * change - others)
+    return ops.xmul(row.probability, row.rest * change - others)
