@@ -47,6 +47,10 @@ class Arithmetic:
         """Return the exponential minus 1."""
         return self.exp(x) - 1 if abs(x) > self.LARGE else mpmath.expm1(x)
 
+    def cosh(self, x: Any) -> Any:
+        """Return the hyperbolic cosine of a real number."""
+        return (self.exp(x) + self.exp(-x)) / 2
+
 
 ARITHMETIC = Arithmetic()
 
