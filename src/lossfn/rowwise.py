@@ -267,7 +267,7 @@ def _weigh_classes(owner: str, batch: Batch, weights: tuple[float, ...], classes
         index = xp.clip(batch.targets[0], 0, classes - 1)
         of_rows = xp.reshape(xp.take(table, xp.reshape(index, (-1,)), axis=0), batch.shape)
     else:
-        of_rows = xp.sum(batch.targets[0] * table, axis=-1)
+        of_rows = xp.matmul(batch.targets[0], table)
     weight = batch.element_weight()
     # A dropped target may be anything, even NaN.
     batch.weight = of_rows if weight is None else xp.where(weight != 0, weight * of_rows, xp.zeros_like(of_rows))
