@@ -62,7 +62,10 @@ class PolyTerm(ClassTerm):
     epsilon: float = real(default=1.0, symbol=r"\epsilon", doc="factor on 1 - p")
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        return -xp.xmul(target, pred) - self.epsilon * target * xp.expm1(pred)
+        plain = -xp.xmul(target, pred) - self.epsilon * target * xp.expm1(pred)
+        # Near certainty and for epsilon near -1, the two would cancel.
+        near = -target * ((1 + self.epsilon) * pred + self.epsilon * xp.expm1mx(pred))
+        return xp.where(pred < -1, plain, near)
 
 
 class PowerTerm(ClassTerm):
@@ -75,15 +78,20 @@ class PowerTerm(ClassTerm):
 
 
 class SymmetricTerm(ClassTerm):
-    """alpha times the log term, and beta times the cross-entropy with prediction and target exchanged."""
+    """alpha times the log term, and beta times the cross-entropy with prediction and target exchanged.
+
+    Of the latter, ``log_zero`` times probability minus share is taken away, which sums to nothing over the classes: so
+    absent classes contribute nothing, and the gradient of improbable ones does not cancel.
+    """
 
     alpha: float = nonnegative(default=0.1, symbol=r"\alpha", doc="factor on the cross-entropy")
     beta: float = nonnegative(default=1.0, symbol=r"\beta", doc="factor on the reverse cross-entropy")
     log_zero: float = real(default=-4.0, symbol="A", doc="what stands for the logarithm of 0")
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        logarithm = xp.where(target > 0, xp.log(target), self.log_zero)
-        return -self.alpha * xp.xmul(target, pred) - self.beta * xp.exp(pred) * logarithm
+        rest = xp.where(target > 0, self.log_zero * (1 - target) - xp.log(target), 0)
+        reverse = self.log_zero * target * xp.expm1(pred) + rest * xp.exp(pred)
+        return -self.alpha * xp.xmul(target, pred) + self.beta * reverse
 
 
 class EntropyTerm(ClassTerm):
@@ -99,8 +107,8 @@ class SquareTerm(ClassTerm):
     """The squared difference of probability and share."""
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        # Near a certain class the difference is that of the complements.
-        difference = xp.where(target > 0.5, xp.expm1(pred) + (1 - target), xp.exp(pred) - target)
+        # Near a certain class the difference is minus the complement.
+        difference = xp.where(target < 1, xp.exp(pred) - target, xp.expm1(pred))
         return difference * difference
 
 

@@ -219,7 +219,6 @@ class SymmetricCrossEntropy(SoftmaxLoss):
     log_zero: float = real(default=-4.0, symbol="A", doc="what stands for log 0")
 
     elicits = "a distorted form of the probabilities"
-    needs_target_class_only = False
     variants = ({}, {"alpha": 1.0, "beta": 0.5})
 
     def __post_init__(self) -> None:
