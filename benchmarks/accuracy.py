@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 import lossfn
-from benchmarks import rule
+from benchmarks import row_accuracy, rule
 from benchmarks.exact import KINDS
 from benchmarks.judge import Judgement, judge
 from benchmarks.measure import PATHS, Score, score
 from benchmarks.native import native_functions
 from benchmarks.points import FLOATS, in_precision
 from benchmarks.tables import machine, number, short, table, write
-from lossfn import PointwiseLoss
+from lossfn import PointwiseLoss, RowwiseLoss
 
 #: Points of each sort (ordinary, all magnitudes, near kinks, ...); there are about ten times as many in all.
 SIZE = 48
@@ -53,7 +53,7 @@ def measure(loss: PointwiseLoss, dtype: str, size: int) -> Row:
     return Row(own, native)
 
 
-def document(rows: list[Row], seconds: float) -> str:
+def document(rows: list[Row], of_rows: list[row_accuracy.Result], seconds: float) -> str:
     """Return the document."""
     results = [row.own for row in rows]
     wrong = [f"* `{short(result.loss)}`, {result.dtype}, {text}" for result in results for text in result.wrong]
@@ -68,6 +68,7 @@ def document(rows: list[Row], seconds: float) -> str:
         f"## Where the rule is not met\n\n{verdict}",
         f"## Exceptions\n\n{exceptions(results)}",
         f"## Beside other libraries\n\n{NATIVE}\n\n{native_table(rows)}",
+        row_accuracy.section(of_rows),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -131,10 +132,17 @@ def exceptions(results: list[Judgement]) -> str:
     return "\n".join(lines)
 
 
-def _job(task: tuple[PointwiseLoss, str, int]) -> Row:
+#: A loss, the dtype, and the number of points of each sort or the length of rows.
+Task = tuple[PointwiseLoss | RowwiseLoss, str, int]
+
+
+def _job(task: Task) -> Row | row_accuracy.Result:
     torch.set_num_threads(1)
+    loss, dtype, size = task
     with np.errstate(all="ignore"):
-        return measure(*task)
+        if isinstance(loss, RowwiseLoss):
+            return row_accuracy.judge(loss, dtype, size)
+        return measure(loss, dtype, size)
 
 
 def main() -> int:
@@ -145,15 +153,19 @@ def main() -> int:
     start = time.perf_counter()
     pointwise = [entry for entry in lossfn.catalogue() if isinstance(entry.loss, lossfn.PointwiseLoss)]
     losses = [loss for entry in pointwise for loss in entry.variants[: 1 if quick else None]]
-    tasks = [(loss, dtype, QUICK_SIZE if quick else SIZE) for dtype in FLOATS for loss in losses]
+    size = QUICK_SIZE if quick else SIZE
+    tasks: list[Task] = [*row_accuracy.tasks(quick=quick)]
+    tasks += [(loss, dtype, size) for dtype in FLOATS for loss in losses]
     # Fresh processes: forked ones would inherit the threads of the libraries.
     with get_context("spawn").Pool(2) as pool:
-        rows = pool.map(_job, tasks, chunksize=1)
-    text = document(rows, time.perf_counter() - start)
+        found = pool.map(_job, tasks, chunksize=1)
+    rows = [result for result in found if isinstance(result, Row)]
+    of_rows = [result for result in found if isinstance(result, row_accuracy.Result)]
+    text = document(rows, of_rows, time.perf_counter() - start)
     sys.stdout.write(text)
     if not quick:
         write("accuracy.md", text)
-    return int(any(row.own.wrong for row in rows))
+    return int(any(row.own.wrong for row in rows) or any(result.wrong for result in of_rows))
 
 
 if __name__ == "__main__":

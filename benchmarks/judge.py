@@ -54,14 +54,14 @@ def judge(loss: PointwiseLoss, dtype: str, size: int) -> Judgement:
         for kind in KINDS:
             found = score(rounded, points, result.exact[kind], finite[kind])
             result.scores[path, kind] = found
-            wrong = [*_broken(rounded, kind, found, units)]
+            wrong = [*breaches(kind, found, units, is_nonnegative=loss.lower_bound >= 0)]
             wrong += [f"limit: {text}" for text in wrong_limits(at_limits, exact_limits[kind], infinite[kind], units)]
             wrong += [f"not NaN: {text}" for text in numbers_for_nan(at_nan, nan[kind])]
             result.wrong += [f"{kind} by {path}: {text}" for text in wrong]
     return result
 
 
-def _broken(loss: PointwiseLoss, kind: str, result: Score, units: float) -> Iterator[str]:
+def breaches(kind: str, result: Score, units: float, *, is_nonnegative: bool) -> Iterator[str]:
     """Yield how a score breaks the rule."""
     if result.units > units:
         yield f"{number(result.units)} units at {result.place}"
@@ -69,5 +69,5 @@ def _broken(loss: PointwiseLoss, kind: str, result: Score, units: float) -> Iter
         yield f"not even small at {result.subnormal_place}"
     if result.wrong_overflows:
         yield f"not infinite at {result.overflow_place}"
-    if kind == "value" and loss.lower_bound >= 0 and result.negative_place:
+    if kind == "value" and is_nonnegative and result.negative_place:
         yield f"negative at {result.negative_place}"

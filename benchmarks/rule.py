@@ -40,6 +40,8 @@ CHAINS |= dict.fromkeys(("Tweedie", "Deviance"), Claim(10, "powers, and exponent
 RATIONAL = Claim(10, "derivatives are powers of 1/√(1 + u²), whose error counts up to six times")
 CHAINS |= dict.fromkeys(("Cauchy", "GemanMcClure", "StudentT", "Barron"), RATIONAL)
 
+ROW_CHAIN = Claim(10, "powers and products of probabilities that are quotients of sums of exponentials")
+
 CROSSING = "rounded residual across a kink"
 OVERFLOW = "residual beyond the dtype"
 SCALED_OVERFLOW = "scaled residual beyond the dtype"
