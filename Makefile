@@ -67,6 +67,7 @@ accuracy: $(VENV)/.stamp-dev
 
 bench: $(VENV)/.stamp-dev
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.rows
 
 clean:
 	rm -rf $(VENV) reports

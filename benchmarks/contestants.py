@@ -163,12 +163,12 @@ def contestants(loss: PointwiseLoss, pred: Array, target: Array, *, with_compile
     runs: dict[str, Run] = {
         OURS: lambda: loss.value_and_gradient(pred, target, out=out),
         FRESH: lambda: loss.value_and_gradient(pred, target),
-        EAGER: _torch_run(TORCH[kind], pred, target),
+        EAGER: torch_run(TORCH[kind], pred, target),
     }
     if with_compiler:
         # Otherwise a second size would be compiled for all sizes, which is slower.
         torch.compiler.reset()
-        runs[COMPILED] = _torch_run(torch.compile(TORCH[kind]), pred, target)
+        runs[COMPILED] = torch_run(torch.compile(TORCH[kind]), pred, target)
     runs[JAX_JIT] = _jax_run(JAX[kind], pred, target)
     native = sklearn_loss(loss)
     if native is not None:
@@ -177,7 +177,8 @@ def contestants(loss: PointwiseLoss, pred: Array, target: Array, *, with_compile
     return runs
 
 
-def _torch_run(function: Callable[[Any, Any], Any], pred: Array, target: Array) -> Run:
+def torch_run(function: Callable[[Any, Any], Any], pred: Array, target: Array) -> Run:
+    """Return forward and backward of a function of PyTorch."""
     leaf, fixed = torch.from_numpy(pred.copy()).requires_grad_(), torch.from_numpy(target)
 
     def run() -> tuple[Any, Any]:

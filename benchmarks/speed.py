@@ -54,13 +54,20 @@ class Row:
     rounds: int
 
 
-def time_in_turns(runs: dict[str, Callable[[], Any]]) -> tuple[dict[str, float], int]:
+def time_in_turns(
+    runs: dict[str, Callable[[], Any]],
+    *,
+    warm_up: int = WARM_UP,
+    least: int = LEAST,
+    enough: float = SECONDS,
+    limit: float = LIMIT,
+) -> tuple[dict[str, float], int]:
     """Return the median seconds of each run, all taking turns, and the number of rounds."""
     names = list(runs)
     times: dict[str, list[float]] = {name: [] for name in names}
     start = time.perf_counter()
     calls = dict.fromkeys(names, 1)
-    for _ in range(WARM_UP):
+    for _ in range(warm_up):
         for name in names:
             calls[name] = max(1, min(MANY, int(TURN / take_turn(runs[name], calls[name]))))
     warmed_up = time.perf_counter()
@@ -72,7 +79,7 @@ def time_in_turns(runs: dict[str, Callable[[], Any]]) -> tuple[dict[str, float],
             times[name].append(take_turn(runs[name], calls[name]))
         rounds += 1
         now = time.perf_counter()
-        if (rounds >= LEAST and now - warmed_up > SECONDS) or (rounds >= FEWEST and now - start > LIMIT):
+        if (rounds >= least and now - warmed_up > enough) or (rounds >= FEWEST and now - start > limit):
             break
     return {name: median(seconds) for name, seconds in times.items()}, rounds
 

@@ -66,6 +66,14 @@ def write(name: str, text: str) -> None:
     Path(temporary).replace(DOCUMENTS / name)
 
 
+def replace_section(name: str, title: str, text: str) -> None:
+    """Put a section that begins with its title in the place of the older one, or at the end of a document."""
+    document = (DOCUMENTS / name).read_text(encoding="utf-8")
+    before, found, rest = document.partition(f"{title}\n")
+    _, following, after = rest.partition("\n## ") if found else ("", "", "")
+    write(name, f"{before.rstrip()}\n\n{text.strip()}\n{following}{after}")
+
+
 def short(loss: object) -> str:
     """Return ``repr`` without parameters that have their default."""
     changed = [
