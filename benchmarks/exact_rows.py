@@ -21,6 +21,9 @@ from lossfn.losses import ConfidencePenalty, CrammerSinger, Distillation, Weston
 
 KINDS = ("value", "gradient")
 
+#: What is known exactly here; tests hold the other losses of rows to differences of their own.
+KNOWN = (SoftmaxLoss, WestonWatkins, CrammerSinger, Distillation)
+
 #: Digits in which sums are formed: so many that 1 - p and p are both known where either is below every dtype.
 DIGITS = 450
 #: Digits of one exponential, and of conditions.
