@@ -16,6 +16,7 @@ from scipy import special
 from sklearn._loss import loss as sklearn_losses
 
 from benchmarks import rule
+from benchmarks.exact_rows import DIGITS as DIGITS_OF_SUMS
 from benchmarks.exact_rows import KINDS, KNOWN, Entries, reference
 from benchmarks.judge import breaches
 from benchmarks.measure import DIGITS, PATHS, Score
@@ -223,11 +224,12 @@ def peers(loss: RowwiseLoss, classes: int) -> dict[str, Function]:
 # ---- the section of the document ------------------------------------------------------------------------------------
 
 INTRODUCTION = """\
-Rows of {lengths} scores, and of 10⁵ for the cross-entropy: ordinary ones, spread over ±10⁴, one class dominating (by up
-to 600) and true or not, equal, tied, and with −inf for other classes or for the true one, where the limit is exact.
-Values and gradients as above; sums over classes take place in {digits} digits. Each number is the worst of all
-lengths; *longest* is that of 10⁵ scores. Losses of ordered classes and mixtures are held to exact arithmetic by tests
-alone."""
+Rows of {lengths} scores, and of 10⁵ for the cross-entropy: spread over ±10⁴, one class dominating, equal, tied, and
+with −inf; up to {few} scores also ordinary ones, a class that is certain to 10⁻²⁶⁰, another one true than the dominating
+one, and −inf for the true one, where the limit is exact. Values and gradients as above, with sums over classes in
+{digits} digits. Each number is the worst of all lengths; *longest* is that of 10⁵ scores. The value of
+`ConfidencePenalty` is a difference of logarithms that are equal where all scores are: they count for its condition.
+Losses of ordered classes and mixtures are held to exact arithmetic by tests alone."""
 EXPLANATION = f"All but `CrossEntropy` claim {rule.ROW_CHAIN.units:.0f}: {rule.ROW_CHAIN.reason}."
 
 
@@ -236,7 +238,12 @@ def section(results: list[Result]) -> str:
     wrong = [f"* `{short(r.loss)}`, {r.dtype}, {r.classes} classes, {text}" for r in results for text in r.wrong]
     verdict = "\n".join(wrong) if wrong else "Every loss below meets the rule, by both paths, in both dtypes."
     lengths = ", ".join(map(str, LENGTHS))
-    parts = ["## Row-wise losses", INTRODUCTION.format(lengths=lengths, digits=450), verdict, EXPLANATION]
+    parts = [
+        "## Row-wise losses",
+        INTRODUCTION.format(lengths=lengths, few=ALL_KINDS, digits=DIGITS_OF_SUMS),
+        verdict,
+        EXPLANATION,
+    ]
     parts += [f"### Rows, {dtype}\n\n{_table([r for r in results if r.dtype == dtype])}" for dtype in FLOATS]
     parts.append(f"### Rows, beside other libraries\n\n{_peer_table(results)}")
     return "\n\n".join(parts)
