@@ -225,8 +225,8 @@ def peers(loss: RowwiseLoss, classes: int) -> dict[str, Function]:
 
 INTRODUCTION = """\
 Rows of {lengths} scores, and of 10⁵ for the cross-entropy: spread over ±10⁴, one class dominating, equal, tied, and
-with −inf; up to {few} scores also ordinary ones, a class that is certain to 10⁻²⁶⁰, another one true than the dominating
-one, and −inf for the true one, where the limit is exact. Values and gradients as above, with sums over classes in
+with −inf; up to {few} scores also ordinary ones, a class that is certain to 10⁻²⁶⁰, another one true than the
+dominating one, and −inf for the true one, where the limit is exact. Values and gradients as above, with sums in
 {digits} digits. Each number is the worst of all lengths; *longest* is that of 10⁵ scores. The value of
 `ConfidencePenalty` is a difference of logarithms that are equal where all scores are: they count for its condition.
 Losses of ordered classes and mixtures are held to exact arithmetic by tests alone."""
