@@ -298,7 +298,8 @@ def _steps_and_digits(loss: PointwiseLoss, place: list[Any], variable: Any, near
             if loss.smoothness < 2:
                 distances += [abs(abs(variable) - feature) for feature in features(loss)]
         if has_kinks_of_several_heads(loss):
-            distances += [abs(head - place[-1]) for head in (place[:heads] if position >= heads else [x])]
+            near = place[:heads] if position >= heads else [x]
+            distances += [min(abs(head - place[-1]), mpmath.mpf(1)) for head in near]
         distances += [abs(x - edge) for edge in edges if position < heads]
         distance = min((distance for distance in distances if distance), default=mpmath.mpf(1))
         if distance < LARGE:
