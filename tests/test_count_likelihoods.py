@@ -132,7 +132,7 @@ def test_a_deviance_vanishes_at_the_target_and_is_never_negative(loss) -> None:
     assert (values < 1e-14 * (1 + counts ** max(2.0, 2 - getattr(loss, "power", 0)))).all()
     ones = loss.Target(np.ones(1), 2 * np.ones(1)) if isinstance(loss, Binomial) else np.ones(1)
     assert without_kernels(loss.deviance, np.zeros(1), ones) == 0
-    for path in ("arrays", "kernel"):
+    for path in ("arrays", "kernel") if type(loss) in (Poisson, Binomial) else ("arrays",):
         with dispatch.forced(path):
             assert loss.deviance(np.zeros(1), ones) == 0
 

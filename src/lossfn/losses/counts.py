@@ -145,15 +145,16 @@ class NegativeBinomial(ExponentialFamily):
 
     def half_deviance(self, xp: Any, pred: Any, target: Any) -> Any:
         odds, against = self._odds(xp, pred)
+        target_odds = self.dispersion * target
         log_dispersion = xp.log(self.dispersion)
-        is_likely = odds > 1
-        # Of the mean and of the target, the logarithms of 1 + odds and of μ / (1 + odds).
         heads = xp.where(odds < math.inf, xp.log1p(odds), pred + log_dispersion)
-        tails = xp.where(is_likely, -xp.log1p(against) - log_dispersion, pred - xp.log1p(odds))
-        target_heads = xp.log1p(self.dispersion * target)
         slope = self.gradient_expression(xp, pred, target)
-        of_tails = shortfall(xp, target, slope, tails - (xp.log(target) - target_heads))
-        return of_tails + shortfall(xp, 1 / self.dispersion, -slope, target_heads - heads)
+        # The logarithm of the mean over 1 + odds, and that of the target, for large ones without their difference.
+        tails = xp.where(odds > 1, -xp.log1p(against) - log_dispersion, pred - xp.log1p(odds))
+        large = -xp.log1p(xp.xdivy(1, target_odds)) - log_dispersion
+        target_tails = xp.where(target_odds > 1, large, xp.log(target) - xp.log1p(target_odds))
+        of_tails = shortfall(xp, target, slope, tails - target_tails)
+        return of_tails + shortfall(xp, 1 / self.dispersion, -slope, xp.log1p(target_odds) - heads)
 
     def saturated(self, xp: Any, target: Any) -> Any:
         heads = 1 / self.dispersion
@@ -325,7 +326,8 @@ class ZeroInflatedPoisson(ExponentialFamily):
         rate, x = xp.exp(pred[0]), -pred[1]
         is_counted = target > 0
         weighted = xp.xmul(xp.sigmoid(x - rate), rate)
-        by_rate = xp.xmul(weighted, 1 - xp.xmul(xp.sigmoid(rate - x), rate))
+        # 1 - rate·(1 - sigmoid), which cancels for a rate of 1.
+        by_rate = xp.xmul(weighted, weighted - xp.expm1(pred[0]))
         mixed = -xp.xmul(xp.dsigmoid(x - rate), rate)
         # The difference of the sigmoids of -x and x - rate, which cancels where they are near each other.
         gap = 2 * x - rate

@@ -226,7 +226,7 @@ class MultiQuantile(PointwiseLoss):
     elicits = "quantiles"
     smoothness = 0
     lower_bound = 0.0
-    variants = ({}, {"taus": (0.25, 0.75)}, {"crossing": "impossible"})
+    variants = ({}, {"taus": (0.25, 0.75), "crossing": "impossible"})
 
     def __post_init__(self) -> None:
         super().__post_init__()

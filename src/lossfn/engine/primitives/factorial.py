@@ -8,6 +8,7 @@ engine differentiates by predictions only, so they have no derivative rule.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 from lossfn.engine.primitives.coefficients import Polynomial
@@ -130,7 +131,13 @@ def _excess_exactly(mp: Any, y: Any) -> Any:
     if mp.mag(y) > SERIES_BITS:
         return _error_exactly(mp, y) + mp.log(2 * mp.pi * y) / 2
     with mp.workprec(mp.prec + 2 * SERIES_BITS):
-        return mp.loggamma(y + 1) - y * mp.log(y) + y
+        return _log_factorial(mp, y, mp.prec) - y * mp.log(y) + y
+
+
+@lru_cache(maxsize=64)
+def _log_factorial(mp: Any, y: Any, _precision: int) -> Any:
+    # Slow, and asked for many predictions beside one target.
+    return mp.loggamma(y + 1)
 
 
 def _error_exactly(mp: Any, y: Any) -> Any:
