@@ -37,8 +37,6 @@ class RowwiseLoss(Loss):
         What the row that minimises the expected loss tells about the distribution of the target.
     convex : bool
         Whether it is convex in the scores.
-    shift_invariant : bool
-        Whether adding a number to all scores of a row changes nothing.
     lower_bound : float
         The infimum over scores and targets.
     accepts_distributions : bool
@@ -54,7 +52,6 @@ class RowwiseLoss(Loss):
 
     elicits: ClassVar[str] = ""
     convex: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
     lower_bound: ClassVar[float] = 0.0
     variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     task: ClassVar[str] = "multiclass"
@@ -223,6 +220,16 @@ class RowwiseLoss(Loss):
     def inverse_link(self, pred: Any) -> Any:  # noqa: ARG002 (of losses that have one)
         """Return the probabilities that scores imply: those for which they minimise the expected loss."""
         raise ValueError(f"{type(self).__name__} estimates the most likely class, not probabilities")
+
+    @property
+    def gives_probability(self) -> bool:
+        """Whether scores imply probabilities."""
+        return False
+
+    @property
+    def shift_invariant(self) -> bool:
+        """Whether adding a number to all scores of a row changes nothing."""
+        return True
 
     @property
     def hessian_is_partial(self) -> bool:

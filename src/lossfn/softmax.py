@@ -111,6 +111,16 @@ class SoftmaxLoss(RowwiseLoss):
         """Return what is added to the scores of each class, or ``None``."""
         return None
 
+    @property
+    def gives_probability(self) -> bool:
+        """Whether scores imply probabilities."""
+        return True
+
+    @property
+    def shift_invariant(self) -> bool:
+        """Whether adding a number to all scores of a row changes nothing."""
+        return self.inputs == "logits" and not self.z_loss
+
     @cached_property
     def _evaluator(self) -> RowEvaluator:
         kernels = RowKernels(self) if self.inputs == "logits" else None

@@ -1,4 +1,4 @@
-"""Linear models for scikit-learn, trained with any pointwise loss."""
+"""Linear models for scikit-learn, trained with any loss of one number, or of one score for each class."""
 
 try:
     import sklearn as _sklearn  # noqa: F401

@@ -13,10 +13,12 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from lossfn.loss import Loss
 from lossfn.losses.regression import AbsoluteError
 from lossfn.pointwise import PointwiseLoss
+from lossfn.rowwise import RowwiseLoss
 
-from .newton import AT_INFINITY, Solution, minimize_smooth, minimize_uncertified
+from .newton import AT_INFINITY, UNCERTIFIED, Solution, minimize_smooth, minimize_uncertified
 from .objective import Array, Coordinates, LossTerm, Objective
 from .proximal import minimize_convex
 
@@ -24,7 +26,7 @@ from .proximal import minimize_convex
 class LinearModel(BaseEstimator):  # type: ignore[misc]
     """What both estimators share: parameters, fitting and scores."""
 
-    _task: str
+    _tasks: tuple[str, ...]
     _instead: str
 
     coef_: Array
@@ -34,7 +36,7 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        loss: PointwiseLoss,
+        loss: Loss | None,
         *,
         l2: float = 0.0,
         fit_intercept: bool = True,
@@ -50,7 +52,7 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters; with ``deep``, those of the loss too, as ``loss__<name>``."""
         params: dict[str, Any] = super().get_params(deep=deep)
-        if deep and isinstance(self.loss, PointwiseLoss):
+        if deep and isinstance(self.loss, Loss):
             params |= {f"loss__{field.name}": getattr(self.loss, field.name) for field in dataclasses.fields(self.loss)}
         return params
 
@@ -60,46 +62,53 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         super().set_params(**params)
         if not of_loss:
             return self
-        self._check_is_loss()
-        valid = [field.name for field in dataclasses.fields(self.loss)]
+        loss = self._checked(self.loss)
+        valid = [field.name for field in dataclasses.fields(loss)]
         for name in of_loss:
             if name not in valid:
-                raise ValueError(f"Invalid parameter {name!r} for loss {self.loss!r}. Valid parameters are: {valid}.")
-        self.loss = dataclasses.replace(self.loss, **of_loss)
+                raise ValueError(f"Invalid parameter {name!r} for loss {loss!r}. Valid parameters are: {valid}.")
+        self.loss = dataclasses.replace(loss, **of_loss)
         return self
 
-    def _check_is_loss(self) -> None:
-        if isinstance(self.loss, PointwiseLoss):
-            return
-        cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(self.loss, str) else ""
+    def _checked(self, loss: Any) -> PointwiseLoss | RowwiseLoss:
+        if isinstance(loss, PointwiseLoss | RowwiseLoss):
+            return loss
+        cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
         raise TypeError(
-            f"{type(self).__name__}: loss must be a pointwise loss such as Huber(delta=1.0); got {self.loss!r}{cure}"
+            f"{type(self).__name__}: loss must be a pointwise loss such as Huber(delta=1.0)"
+            f"{' or one of rows such as CrossEntropy()' if 'multiclass' in self._tasks else ''}; got {loss!r}{cure}"
         )
 
-    def _check_params(self) -> None:
-        self._check_is_loss()
-        name, loss = type(self).__name__, self.loss
-        if len(loss.target.labels) > 1:
-            raise ValueError(
-                f"{name} cannot train {loss!r}: its targets are {loss.target.name}, and y is a single number a row"
-            )
-        if loss.task != self._task:
+    def _check_loss(self, loss: PointwiseLoss | RowwiseLoss) -> None:
+        name = type(self).__name__
+        if loss.task not in self._tasks:
             raise ValueError(f"{name} cannot train {loss!r}, a loss for {loss.task} targets: use {self._instead}")
-        if not (-1e300 in loss.prediction and 1e300 in loss.prediction):
-            advice = "use inputs='logits'" if hasattr(loss, "inputs") else loss.prediction.cure
-            cure = f"; {advice}" if advice else ""
+        if isinstance(loss, RowwiseLoss):
+            several, takes_scores, domain = len(loss.parts) > 1, "probabilities" not in _inputs(loss), _inputs(loss)
+            targets, cure = " and ".join(part.removeprefix("target.") for part in loss.parts), ""
+        else:
+            several, targets = len(loss.target.labels) > 1, loss.target.name
+            takes_scores = -1e300 in loss.prediction and 1e300 in loss.prediction
+            domain, cure = loss.prediction.name, loss.prediction.cure
+        if several:
+            raise ValueError(f"{name} cannot train {loss!r}: its targets are {targets}, and y is a single number a row")
+        if not takes_scores:
+            advice = "use inputs='logits'" if hasattr(loss, "inputs") else cure
             raise ValueError(
-                f"{name}: scores of a linear model can be any number, but {loss!r} takes {loss.prediction.name}{cure}"
+                f"{name}: scores of a linear model can be any number, but {loss!r} takes {domain}"
+                f"{f'; {advice}' if advice else ''}"
             )
+
+    def _check_params(self) -> None:
+        name = type(self).__name__
         for parameter, kind, minimum in (("l2", Real, 0), ("tol", Real, 0), ("max_iter", Integral, 1)):
             value = getattr(self, parameter)
             if not isinstance(value, kind) or isinstance(value, bool) or not minimum <= float(value) < math.inf:
                 expected = "an integer" if kind is Integral else "a finite number"
                 raise ValueError(f"{name}: {parameter} must be {expected} >= {minimum}; got {value!r}")
 
-    def _minimize(self, features: Array, target: Array, weight: Array) -> tuple[Array, Array]:
+    def _minimize(self, loss: PointwiseLoss, features: Array, target: Array, weight: Array) -> tuple[Array, Array]:
         """Fit to valid data and return coefficients (H, p) and intercepts (H,)."""
-        loss = self.loss
         # This call also checks every target of positive weight.
         constant = np.atleast_1d(loss.optimal_constant(target, weight=weight))
         kept = weight > 0
@@ -119,10 +128,14 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         elif loss.convex and len(loss.heads) == 1:
             solution = minimize_convex(coordinates, term, start, self.tol, self.max_iter)
         else:
-            solution = minimize_uncertified(objective, start, self.tol, self.max_iter)
+            solution = minimize_uncertified(objective, start, self.tol, self.max_iter, UNCERTIFIED)
+        return self._record(loss, coordinates, solution)
+
+    def _record(self, loss: Loss, coordinates: Coordinates, solution: Solution) -> tuple[Array, Array]:
+        """Keep what the solver says of itself, and return coefficients and intercepts."""
         if solution.complaint:
             warnings.warn(
-                f"{type(self).__name__} with {loss!r}: {solution.complaint}", ConvergenceWarning, stacklevel=3
+                f"{type(self).__name__} with {loss!r}: {solution.complaint}", ConvergenceWarning, stacklevel=4
             )
         self.n_iter_ = solution.steps
         self.objective_ = solution.value
@@ -142,3 +155,8 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         features = validate_data(self, features, dtype=np.float64, reset=False)
         scores: Array = features @ self.coef_.T + self.intercept_
         return scores
+
+
+def _inputs(loss: RowwiseLoss) -> str:
+    """Say what scores mean to a loss of rows: logits where it does not say."""
+    return str(getattr(loss, "inputs", "logits")).replace("_", "-")

@@ -1,4 +1,4 @@
-"""Linear regression and binary classification, as scikit-learn calls them."""
+"""Linear regression and classification, as scikit-learn calls them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from lossfn.fields import domains_of
+from lossfn.loss import Loss
 from lossfn.losses.binary import BinaryCrossEntropy
+from lossfn.losses.multiclass import CrossEntropy
 from lossfn.losses.regression import SquaredError
 from lossfn.pointwise import PointwiseLoss
+from lossfn.rowwise import RowwiseLoss
 
 from .base import LinearModel
-from .objective import Array
+from .newton import SEVERAL_KINKS, minimize_smooth, minimize_uncertified
+from .objective import Array, ClassesTerm, Coordinates, Objective
 
 # Losses are immutable, so that estimators may share a default.
 _SQUARED_ERROR = SquaredError()
-_CROSS_ENTROPY = BinaryCrossEntropy()
 
 
 class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
@@ -68,7 +71,7 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
 
     See Also
     --------
-    LinearClassifier : two classes.
+    LinearClassifier : two or more classes.
 
     Examples
     --------
@@ -82,7 +85,8 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
     [2.] 1.0 18.2
     """
 
-    _task = "regression"
+    _tasks = ("regression",)
+    loss: PointwiseLoss
     _instead = "LinearClassifier"
 
     def __init__(
@@ -98,10 +102,11 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Fit to features (n, p) and targets (n,). A weight of 2 equals a repeated row, 0 a deleted one."""
+        self._check_loss(self._checked(self.loss))
         self._check_params()
         features, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
-        coef, intercept = self._minimize(features, target.astype(np.float64), weight)
+        coef, intercept = self._minimize(self.loss, features, target.astype(np.float64), weight)
         is_single = len(coef) == 1
         self.coef_ = coef[0] if is_single else coef
         self.intercept_ = float(intercept[0]) if is_single else intercept
@@ -130,26 +135,28 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
 
 
 class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
-    r"""Linear classification of two classes with any pointwise loss of a binary target.
+    r"""Linear classification with any loss of a binary target, or any loss of rows for two classes or more.
 
     Minimises
 
     .. math:: \frac{\sum_i w_i\, \ell(x_i^\top b + b_0,\, y_i)}{\sum_i w_i} + \frac{l_2}{2} \lVert b \rVert^2
 
     where :math:`\ell` is the loss and w are the sample weights; the intercept carries no penalty. Classes may
-    have any labels: the loss sees them as the two numbers it declares, {0, 1} or {-1, +1}.
+    have any labels: a binary loss sees them as the two numbers it declares, {0, 1} or {-1, +1}. A loss of rows, such as
+    ``CrossEntropy``, gets one linear map for each class.
 
     Parameters
     ----------
-    loss : PointwiseLoss
-        What to minimise. Its parameters are parameters of the estimator: ``loss__gamma``.
+    loss : PointwiseLoss or RowwiseLoss, optional
+        What to minimise; without it, ``BinaryCrossEntropy()`` for two classes and ``CrossEntropy()`` for more. Its
+        parameters are parameters of the estimator: ``loss__gamma``.
     l2 : float
         Strength of the penalty. Because the loss is averaged, it does not depend on the number of rows:
         scikit-learn's ``SVC`` and ``LogisticRegression`` have ``C = 1 / (n * l2)``. With sample weights, n is their
         sum. Without a penalty, classes that a hyperplane separates have no finite logistic fit: a
         ``ConvergenceWarning`` says so.
     fit_intercept : bool
-        Whether to add a constant. It starts at the loss's best constant.
+        Whether to add a constant. It starts at the best constant of a binary loss, for rows where all scores are equal.
     max_iter : int
         Most steps of the solver.
     tol : float
@@ -157,11 +164,14 @@ class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
 
     Attributes
     ----------
-    classes_ : ndarray of shape (2,)
-        The labels.
-    coef_ : ndarray of shape (1, n_features)
-        Coefficients.
-    intercept_ : ndarray of shape (1,)
+    loss_ : PointwiseLoss or RowwiseLoss
+        What was minimised.
+    classes_ : ndarray of shape (n_classes,)
+        The labels of rows of positive weight.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients; one row a class for losses of rows. Where only differences between scores matter, they add up to
+        0 over the classes, and so do the intercepts.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
         Constant.
     objective_ : float
         The value of the objective that was reached.
@@ -176,31 +186,42 @@ class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
 
     Notes
     -----
-    ``predict`` follows the sign of ``decision_function``: the decision that the loss asks for. ``predict_proba`` gives
-    the probability that the loss's minimiser implies, corrected for focal weights, ``pos_weight`` or label smoothing.
-    A loss that treats the classes differently therefore predicts the second class from another probability than ½: with
-    ``pos_weight=5``, from 1/6.
+    ``predict`` follows ``decision_function``: its sign, or the class of the largest score, the decision that the loss
+    asks for. ``predict_proba`` gives the probabilities that the loss's minimiser implies, corrected for focal weights,
+    ``pos_weight`` or label smoothing. A loss that treats the classes differently therefore predicts the second class
+    from another probability than ½: with ``pos_weight=5``, from 1/6.
+
+    Losses of rows that are not convex end in a local minimum. Those with kinks (``WestonWatkins``) end near the minimum
+    only, and a ``ConvergenceWarning`` says so.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from lossfn import BinaryFocal
+    >>> from lossfn import BinaryFocal, MulticlassBrier
     >>> from lossfn.sklearn import LinearClassifier
     >>> x = np.array([[0.0], [1.0], [2.0], [3.0]])
     >>> y = np.array(["no", "yes", "no", "yes"])
     >>> model = LinearClassifier(loss=BinaryFocal(gamma=2.0), l2=0.01).fit(x, y)
     >>> print(model.predict([[0.0], [3.0]]), model.predict_proba([[1.5]]).round(3))
     ['no' 'yes'] [[0.5 0.5]]
+
+    Three classes:
+
+    >>> y = np.array(["low", "middle", "middle", "high"])
+    >>> model = LinearClassifier(loss=MulticlassBrier(), l2=0.01).fit(x, y)
+    >>> print(model.predict([[0.0], [1.5], [3.0]]), model.coef_.shape)
+    ['low' 'middle' 'high'] (3, 1)
     """
 
-    _task = "binary"
+    _tasks = ("binary", "multiclass")
     _instead = "LinearRegressor"
 
+    loss_: PointwiseLoss | RowwiseLoss
     classes_: np.ndarray[Any, Any]
 
     def __init__(
         self,
-        loss: PointwiseLoss = _CROSS_ENTROPY,
+        loss: Loss | None = None,
         *,
         l2: float = 0.0,
         fit_intercept: bool = True,
@@ -211,43 +232,82 @@ class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Fit to features (n, p) and labels (n,). A weight of 2 equals a repeated row, 0 a deleted one."""
+        if self.loss is not None:
+            self._check_loss(self._checked(self.loss))
         self._check_params()
         features, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
         kind = type_of_target(labels, input_name="y", raise_unknown=True)
-        if kind != "binary":
-            raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
+        kept = weight > 0
+        if not kept.all():
+            features, labels, weight = features[kept], labels[kept], weight[kept]
         self.classes_, codes = np.unique(labels, return_inverse=True)
-        present = self.classes_[np.unique(codes[weight > 0])]
-        if len(present) < 2:
+        if len(self.classes_) < 2:
             raise ValueError(
                 "LinearClassifier needs samples of 2 classes with positive weight, but the data contains only one "
-                f"class: {present.tolist()}"
+                f"class: {self.classes_.tolist()}"
             )
-        (domain,) = domains_of(self.loss.target)
-        negative, positive = domain.members or (domain.low, domain.high)
-        coef, intercept = self._minimize(features, np.where(codes == 1, positive, negative), weight)
-        self.coef_, self.intercept_ = coef, intercept
+        default = BinaryCrossEntropy() if len(self.classes_) == 2 else CrossEntropy()
+        loss = self._checked(default if self.loss is None else self.loss)
+        if isinstance(loss, RowwiseLoss):
+            coef, intercept = self._minimize_rows(loss, features, codes, weight)
+        elif len(self.classes_) == 2:
+            (domain,) = domains_of(loss.target)
+            negative, positive = domain.members or (domain.low, domain.high)
+            coef, intercept = self._minimize(loss, features, np.where(codes == 1, positive, negative), weight)
+        else:
+            # The first sentence is the one that scikit-learn asks for.
+            raise ValueError(
+                f"Only binary classification is supported. The type of the target is {kind}. {loss!r} is a loss of two "
+                f"classes, and there are {len(self.classes_)}: use a loss of rows such as CrossEntropy(), or leave out "
+                "loss="
+            )
+        self.loss_, self.coef_, self.intercept_ = loss, coef, intercept
         return self
 
+    def _minimize_rows(
+        self, loss: RowwiseLoss, features: Array, codes: np.ndarray[Any, Any], weight: Array
+    ) -> tuple[Array, Array]:
+        """Fit one linear map for each class and return coefficients (K, p) and intercepts (K,)."""
+        coordinates = Coordinates.of(features, weight, float(self.l2), self.fit_intercept)
+        objective = Objective(coordinates, ClassesTerm(loss, codes, weight))
+        # Bounded losses are flat around their own best constant, where a rare class has hardly any probability left.
+        start = coordinates.start(np.zeros(len(self.classes_)))
+        if loss.hessian_is_partial:
+            solution = minimize_uncertified(objective, start, self.tol, self.max_iter, SEVERAL_KINKS)
+        else:
+            solution = minimize_smooth(objective, start, self.tol, self.max_iter)
+        if loss.shift_invariant:
+            parameters = solution.parameters - solution.parameters.mean(axis=0)
+            solution = solution._replace(parameters=parameters)
+        return self._record(loss, coordinates, solution)
+
     def decision_function(self, X: Any) -> Array:  # noqa: N803
-        """Return scores (n,): a positive one means the second class."""
-        return self._scores(X)[:, 0]
+        """Return scores: of two classes (n,), where a positive one means the second class; of more (n, n_classes)."""
+        scores = self._scores(X)
+        if len(self.classes_) > 2:
+            return scores
+        return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Return the class that the sign of ``decision_function`` says."""
-        codes = (self.decision_function(X) > 0).astype(int)
+        """Return the class that ``decision_function`` says."""
+        scores = self.decision_function(X)
+        codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         labels: np.ndarray[Any, Any] = self.classes_[codes]
         return labels
 
-    @available_if(lambda self: self.loss.gives_probability)  # type: ignore[untyped-decorator]
+    @available_if(lambda self: self.loss is None or self.loss.gives_probability)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
-        """Return probabilities of both classes (n, 2), for losses whose minimiser implies them."""
-        second = self.loss.inverse_link(self.decision_function(X))
+        """Return probabilities of the classes (n, n_classes), for losses whose minimiser implies them."""
+        scores = self._scores(X)
+        if isinstance(self.loss_, RowwiseLoss):
+            probabilities: Array = self.loss_.inverse_link(scores)
+            return probabilities
+        second = self.loss_.inverse_link(scores[:, 0])
         return np.column_stack([1.0 - second, second])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_class = not isinstance(self.loss, PointwiseLoss)
         return tags

@@ -31,6 +31,11 @@ UNCERTIFIED = (
     "declare `convex = True` in its class"
 )
 
+SEVERAL_KINKS = (
+    "the loss has kinks between several classes, which L-BFGS approaches but does not resolve: the objective is near "
+    "its minimum, and nothing shows how near"
+)
+
 
 class Solution(NamedTuple):
     """Where a solver stopped, after how many steps, and what went wrong if anything did."""
@@ -101,7 +106,7 @@ class _QuadraticModel:
 
     def __init__(self, objective: Objective, point: Point, first: Point) -> None:
         # Heads differ in units (a mean and a log-variance): the curvature at the first point puts them on one scale.
-        curvature = np.abs(np.einsum("nhh->h", first.row_hessian))
+        curvature = np.abs(np.einsum("nhh->h", first.row_hessian()))
         unit = 1.0 / np.sqrt(np.where(curvature > 0.0, curvature, 1.0))
         self.units = np.repeat(unit, point.parameters.shape[1])
         self.shape = point.parameters.shape
@@ -167,10 +172,12 @@ def _recedes(objective: Objective, point: Point, move: Array, displacement: Arra
     return point.value - far > max(predicted, 50 * EPSILON * abs(point.value))
 
 
-def minimize_uncertified(objective: Objective, start: Array, tolerance: float, max_steps: int) -> Solution:
-    """Minimise an objective that is neither smooth nor known to be convex, as well as L-BFGS can."""
+def minimize_uncertified(
+    objective: Objective, start: Array, tolerance: float, max_steps: int, complaint: str
+) -> Solution:
+    """Minimise an objective that has kinks as well as L-BFGS can; ``complaint`` says what it cannot know."""
     solution = _lbfgs(objective, start, tolerance, max_steps)
-    return solution._replace(complaint=solution.complaint or UNCERTIFIED)
+    return solution._replace(complaint=solution.complaint or complaint)
 
 
 def _lbfgs(objective: Objective, start: Array, tolerance: float, max_steps: int) -> Solution:

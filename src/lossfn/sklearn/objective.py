@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossfn.pointwise import PointwiseLoss
+from lossfn.rowwise import RowwiseLoss
 
 Array = NDArray[np.float64]
 
@@ -16,8 +18,8 @@ Array = NDArray[np.float64]
 class RowTerm(Protocol):
     """A weighted mean over rows of a function of each row's scores."""
 
-    def evaluate(self, scores: Array) -> tuple[float, Array, Array]:
-        """Return the mean, its gradient (n, H) and its Hessian (n, H, H), all divided by the total weight."""
+    def evaluate(self, scores: Array) -> tuple[float, Array, Callable[[], Array]]:
+        """Return the mean, its gradient (n, H) and what computes its Hessian (n, H, H), all by the total weight."""
         ...
 
 
@@ -35,12 +37,35 @@ class LossTerm:
         with np.errstate(over="ignore", invalid="ignore"):
             return float(self.loss(_predictions(scores), self.target, weight=self.weight))
 
-    def evaluate(self, scores: Array) -> tuple[float, Array, Array]:
-        """Return the mean, its gradient (n, H) and its Hessian (n, H, H)."""
+    def evaluate(self, scores: Array) -> tuple[float, Array, Callable[[], Array]]:
+        """Return the mean, its gradient (n, H) and what gives its Hessian (n, H, H)."""
         with np.errstate(over="ignore", invalid="ignore"):
             gradient, hessian = self.loss.gradient_and_hessian(_predictions(scores), self.target, weight=self.weight)
         rows, heads = scores.shape
-        return self.value(scores), gradient.reshape(rows, heads), hessian.reshape(rows, heads, heads)
+        return self.value(scores), gradient.reshape(rows, heads), lambda: hessian.reshape(rows, heads, heads)
+
+
+class ClassesTerm:
+    """The weighted mean of a loss of rows: one score for each class, and the index of the true one."""
+
+    def __init__(self, loss: RowwiseLoss, target: NDArray[np.intp], weight: Array) -> None:
+        self.loss = loss
+        self.target = target
+        self.weight = weight
+
+    def evaluate(self, scores: Array) -> tuple[float, Array, Callable[[], Array]]:
+        """Return the mean, its gradient (n, K) and what computes its Hessian (n, K, K)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, gradient = self.loss.value_and_gradient(scores, self.target, weight=self.weight)
+        return float(value), gradient, lambda: self._hessian(scores)
+
+    def _hessian(self, scores: Array) -> Array:
+        hessian = np.empty((*scores.shape, scores.shape[1]))
+        for column in range(scores.shape[1]):
+            unit = np.zeros_like(scores)
+            unit[:, column] = 1.0
+            hessian[:, :, column] = self.loss.hessian_vector_product(scores, self.target, unit, weight=self.weight)
+        return hessian
 
 
 def _predictions(scores: Array) -> Array:
@@ -103,7 +128,7 @@ class Point(NamedTuple):
     parameters: Array
     value: float
     gradient: Array
-    row_hessian: Array
+    row_hessian: Callable[[], Array]
     gradient_rounding: float
 
 
@@ -133,10 +158,11 @@ class Objective:
     def hessian(self, point: Point) -> Array:
         """Return the Hessian over the flattened parameters, (H q, H q)."""
         heads, size = point.parameters.shape
+        row_hessian = point.row_hessian()
         hessian = np.zeros((heads, size, heads, size))
         for first in range(heads):
             for second in range(first, heads):
-                curvature = point.row_hessian[:, first, second]
+                curvature = row_hessian[:, first, second]
                 curved = np.flatnonzero(curvature)
                 matrix = self.coordinates.matrix[curved] if len(curved) < len(curvature) else self.coordinates.matrix
                 block = matrix.T @ (matrix * curvature[curved, None])

@@ -17,6 +17,7 @@ scores is therefore how far its objective can be from the minimum: the method st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -116,15 +117,15 @@ class EnvelopeTerm:
         solution = proximal(self.loss, self.target, shifted, self.width)
         return solution, (shifted - solution.point) / self.width
 
-    def evaluate(self, scores: Array) -> tuple[float, Array, Array]:
-        """Return the mean, its gradient (n, 1) and its Hessian (n, 1, 1)."""
+    def evaluate(self, scores: Array) -> tuple[float, Array, Callable[[], Array]]:
+        """Return the mean, its gradient (n, 1) and what gives its Hessian (n, 1, 1)."""
         solution, subgradient = self.split(scores)
         value = self.share @ (solution.value + 0.5 * self.width * (subgradient**2 - self.multipliers**2))
         # At a kink the point stays while the score moves, so that the subgradient changes at the rate 1 / width.
         at_kink = np.abs(subgradient - solution.slope) > 1e-6 * (np.abs(subgradient) + np.abs(solution.slope))
         smooth = solution.curvature / (1.0 + self.width * solution.curvature)
         curvature = np.where(at_kink, 1.0 / self.width, smooth)
-        return float(value), (self.share * subgradient)[:, None], (self.share * curvature)[:, None, None]
+        return float(value), (self.share * subgradient)[:, None], lambda: (self.share * curvature)[:, None, None]
 
 
 def minimize_convex(
