@@ -48,13 +48,23 @@ def refused(capsys, *arguments):
 
 NUMBERS = "x,y\n" + "".join(f"{i},{i * i % 17}\n" for i in range(30))
 
+WORDS = "x,y\n" + "".join(f"{i},{'abc'[i % 3]}\n" for i in range(30))
+
 MISTAKES = {
     "no such column": (NUMBERS, ["--target", "z"], "no column 'z'"),
     "no such weight": (NUMBERS, ["--target", "y", "--weight", "X"], "did you mean 'x'?"),
     "duplicate names": ("x,x,y\n1,2,3\n", ["--target", "y"], "same name 'x'"),
     "words as numbers": ("x,y\n1,a\n2,b\n3,c\n", ["--target", "y", "--task", "regression"], "not numeric"),
     "three classes": ("x,y\n1,a\n2,b\n3,c\n", ["--target", "y", "--task", "binary"], "3 classes"),
-    "three words": ("x,y\n1,a\n2,b\n3,c\n", ["--target", "y"], "keep two of them"),
+    "three words": ("x,y\n1,a\n2,b\n3,c\n", ["--target", "y", "--folds", "2"], "class 'a' of target 'y'"),
+    "binary loss of three classes": (WORDS, ["--target", "y", "--losses", "hinge"], "the task is multiclass"),
+    "probabilities of classes": (
+        WORDS,
+        ["--target", "y", "--losses", "CrossEntropy(inputs='probabilities')"],
+        "use logits",
+    ),
+    "prior of two of three classes": (WORDS, ["--target", "y", "--losses", "logit_adjusted"], "prior has 2 entries"),
+    "a teacher": (WORDS, ["--target", "y", "--losses", "distillation"], "target.teacher"),
     "constant target": ("x,y\n1,5\n2,5\n3,5\n", ["--target", "y"], "constant"),
     "missing target": ("x,y\n1,1\n2,\n3,3\n", ["--target", "y"], "missing in 1 of 3 rows (2;"),
     "fewer rows than folds": ("x,y\n1,1\n2,2\n3,3\n", ["--target", "y", "--folds", "5"], "3 rows are fewer than 5"),

@@ -53,11 +53,19 @@ REFUSED = {
     ),
     "three classes": (
         {"target": pd.Series((["no", "yes", "maybe"] * ROWS)[:ROWS], name="sold"), "task": "binary"},
-        r"target 'sold' has 3 classes .*keep two of them.*y == 'no'.*task='regression'",
+        r"target 'sold' has 3 classes \('no', 'yes', 'maybe'\), but .* use task='multiclass', or keep two of them",
     ),
-    "three classes, task not said": (
-        {"target": pd.Series((["no", "yes", "maybe"] * ROWS)[:ROWS], name="sold")},
-        "has 3 classes .* but two are needed",
+    "more words than classes": (
+        {"target": pd.Series([f"house {row}" for row in range(ROWS)], name="sold")},
+        "holds 40 different words .* more than the 20 .* pass task='multiclass'",
+    ),
+    "fractions as classes": (
+        {"target": Y + 0.5, "task": "multiclass"},
+        "target 'price' has fractions such as .*, which number no classes",
+    ),
+    "rare class of three": (
+        {"target": ["a"] * 2 + ["b"] * 19 + ["c"] * 19},
+        "class 'a' of target 'target' is in 2 rows only, but 5 folds need at least 5: leave them out or merge classes",
     ),
     "fewer rows than folds": ({"features": X[:4], "target": Y[:4]}, "4 rows are fewer than 5 folds"),
     "fewer groups than folds": ({"groups": [0, 1] * 20}, "2 groups are fewer than 5 folds"),
@@ -97,7 +105,7 @@ REFUSED = {
     ),
     "features of one dimension": ({"features": np.ones(ROWS)}, r"matrix of rows and columns.*shape \(40,\)"),
     "target of two dimensions": ({"target": np.ones((ROWS, 2))}, r"one dimension, not shape \(40, 2\)"),
-    "unknown task": ({"task": "ranking"}, "task must be 'regression' or 'binary', not 'ranking'"),
+    "unknown task": ({"task": "ranking"}, "task must be 'regression', 'binary' or 'multiclass', not 'ranking'"),
     "one fold": ({"folds": 1}, "folds must be at least 2, not 1"),
 }
 
@@ -116,7 +124,16 @@ def test_the_task_follows_from_the_target():
     assert read(target=LABELS).task == "binary"
     assert read(target=np.arange(ROWS) % 2).task == "binary"
     assert read(target=np.arange(ROWS) % 3).task == "regression"
+    assert read(target=[f"grade {row % 3}" for row in range(ROWS)]).task == "multiclass"
     assert read(target=np.arange(ROWS) % 2, task="regression").task == "regression"
+
+
+def test_whole_numbers_are_classes_only_where_it_is_said():
+    numbers = np.arange(ROWS) % 3 + 4
+    assert any("3 distinct whole numbers" in note for note in read(target=numbers).notes)
+    classes = read(target=numbers, task="multiclass")
+    assert classes.classes == ("4", "5", "6")
+    assert classes.target.tolist() == [row % 3 for row in range(ROWS)]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from conftest import run_python
 from rich.console import Console
+from sklearn.datasets import load_iris
 
 from lossfn.comparison import compare, pictures
 from lossfn.comparison.drawing import stroke
@@ -41,7 +42,14 @@ def binary():
     return compare(data[["area", "evolution"]], data["flare"], losses=losses, folds=3, repeats=1, l2=0.01)
 
 
-@pytest.fixture(scope="module", params=["regression", "binary"])
+@pytest.fixture(scope="module")
+def multiclass():
+    iris = load_iris(as_frame=True)
+    names = iris.target.map(dict(enumerate(iris.target_names))).rename("species")
+    return compare(iris.data, names, losses=["softmax_focal", "weston_watkins"], folds=3, repeats=1, l2=0.01)
+
+
+@pytest.fixture(scope="module", params=["regression", "binary", "multiclass"])
 def result(request):
     return request.getfixturevalue(request.param)
 

@@ -638,10 +638,10 @@ def test_targets_outside_the_domain_are_refused() -> None:
         LinearRegressor(Poisson()).fit(features, target)
 
 
-def test_only_two_classes_are_accepted() -> None:
+def test_a_binary_loss_takes_two_classes_only() -> None:
     features, _, _ = draw(30, 2)
     with raises(ValueError, "Only binary classification is supported. The type of the target is multiclass."):
-        LinearClassifier().fit(features, np.arange(30) % 3)
+        LinearClassifier(BinaryCrossEntropy()).fit(features, np.arange(30) % 3)
     with raises(ValueError, "only one class", "[0]"):
         LinearClassifier().fit(features, np.arange(30) % 2, sample_weight=np.arange(30) % 2 == 0)
 

@@ -31,6 +31,7 @@ class Task(StrEnum):
 
     REGRESSION = "regression"
     BINARY = "binary"
+    MULTICLASS = "multiclass"
 
 
 def command() -> Any:
@@ -57,7 +58,11 @@ def compare(
     data: Annotated[Path, typer.Argument(help="A CSV file (commas, UTF-8, a header) or a Parquet file.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     task: Annotated[
-        Task | None, typer.Option(help="What the target is. Without it, two distinct values mean binary.")
+        Task | None,
+        typer.Option(
+            help="What the target is. Without it, two distinct values mean binary, up to 20 words multiclass, numbers "
+            "regression."
+        ),
     ] = None,
     losses: Annotated[
         str | None,

@@ -39,6 +39,8 @@ class RowwiseLoss(Loss):
         Whether it is convex in the scores.
     lower_bound : float
         The infimum over scores and targets.
+    gives_probability : bool
+        Whether the minimiser determines the probabilities.
     accepts_distributions : bool
         Whether targets may be distributions.
     parts, score_parts, number_parts : tuple of str
@@ -53,6 +55,7 @@ class RowwiseLoss(Loss):
     elicits: ClassVar[str] = ""
     convex: ClassVar[bool] = False
     lower_bound: ClassVar[float] = 0.0
+    gives_probability: ClassVar[bool] = False
     variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     task: ClassVar[str] = "multiclass"
     #: Scores of a drawn row: enough for a class that is right, one that a picture varies and one that is neither.
@@ -220,11 +223,6 @@ class RowwiseLoss(Loss):
     def inverse_link(self, pred: Any) -> Any:  # noqa: ARG002 (of losses that have one)
         """Return the probabilities that scores imply: those for which they minimise the expected loss."""
         raise ValueError(f"{type(self).__name__} estimates the most likely class, not probabilities")
-
-    @property
-    def gives_probability(self) -> bool:
-        """Whether scores imply probabilities."""
-        return False
 
     @property
     def shift_invariant(self) -> bool:

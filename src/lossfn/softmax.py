@@ -74,8 +74,6 @@ class SoftmaxLoss(RowwiseLoss):
         What one class contributes.
     needs_target_class_only : bool
         Whether classes with the share 0 contribute nothing: then class indices need no other log-probability.
-    gives_probability : bool
-        Whether the minimiser determines the probabilities.
     """
 
     inputs: str = choice(default="logits", options=INPUTS, doc="what scores are")
@@ -87,7 +85,7 @@ class SoftmaxLoss(RowwiseLoss):
 
     needs_target_class_only: ClassVar[bool] = True
     accepted_inputs: ClassVar[tuple[str, ...]] = ("logits",)
-    gives_probability: ClassVar[bool] = True
+    gives_probability = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,11 +108,6 @@ class SoftmaxLoss(RowwiseLoss):
     def offset(self, classes: int) -> tuple[float, ...] | None:  # noqa: ARG002 (of some losses)
         """Return what is added to the scores of each class, or ``None``."""
         return None
-
-    @property
-    def gives_probability(self) -> bool:
-        """Whether scores imply probabilities."""
-        return True
 
     @property
     def shift_invariant(self) -> bool:

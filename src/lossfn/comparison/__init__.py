@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from .problems import DataError, optional_libraries
 from .result import (
     BalanceEvidence,
+    ClassesEvidence,
     Comparison,
     Evidence,
     GradientEvidence,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BalanceEvidence",
+    "ClassesEvidence",
     "Comparison",
     "DataError",
     "Evidence",

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import lossfn
 from lossfn import fields
 from lossfn.combine import WeightedSum
 
 from .data import Dataset
 from .problems import DataError
-from .result import FloatArray
+from .result import FloatArray, Task
 
 # Huber's delta in units of the noise's standard deviation: 95 % efficient when the noise is Gaussian after all
 # (Huber and Ronchetti 2009, Robust Statistics, doi:10.1002/9780470434697).
@@ -53,10 +55,11 @@ class Candidate:
         values = {name: odds if name == "pos_weight" else scale for name in self.estimated}
         return dataclasses.replace(self.loss, **values) if values else self.loss
 
-    def training_target(self, scaled: FloatArray) -> FloatArray:
+    def training_target(self, scaled: FloatArray) -> Any:
         """Return the target in the encoding that the loss declares."""
-        encoded: FloatArray = lossfn.to_signed(scaled) if self.loss.target == fields.SIGNED else scaled
-        return encoded
+        if self.loss.task == "multiclass":
+            return scaled.astype(np.intp)
+        return lossfn.to_signed(scaled) if self.loss.target == fields.SIGNED else scaled
 
 
 def noise_in_scale(loss: Any) -> float:
@@ -76,7 +79,7 @@ def choose_candidates(losses: Any, data: Dataset) -> tuple[tuple[Candidate, ...]
         items = [losses] if isinstance(losses, str) or not isinstance(losses, Iterable) else list(losses)
         if not items:
             raise DataError("the list of losses is empty")
-        chosen = [_from_user(item, data.task) for item in items]
+        chosen = [_from_user(item, data) for item in items]
     notes: list[str] = []
     default = _default(data)
     if all(candidate.loss != default.loss for candidate in chosen):
@@ -96,8 +99,12 @@ def choose_candidates(losses: Any, data: Dataset) -> tuple[tuple[Candidate, ...]
 
 
 def _default(data: Dataset) -> Candidate:
-    loss = lossfn.SquaredError() if data.task == "regression" else lossfn.BinaryCrossEntropy()
-    return _candidate(loss)
+    defaults: dict[Task, Any] = {
+        "regression": lossfn.SquaredError(),
+        "binary": lossfn.BinaryCrossEntropy(),
+        "multiclass": lossfn.CrossEntropy(),
+    }
+    return _candidate(defaults[data.task])
 
 
 def _default_candidates(data: Dataset) -> list[Candidate]:
@@ -107,6 +114,15 @@ def _default_candidates(data: Dataset) -> list[Candidate]:
         )
         losses = [lossfn.BinaryFocal(gamma=2.0), lossfn.BinaryCrossEntropy(label_smoothing=0.1), lossfn.Hinge()]
         return [_default(data), balanced, *map(_candidate, losses)]
+    if data.task == "multiclass":
+        rows = [
+            lossfn.SoftmaxFocal(gamma=2.0),
+            lossfn.PolyCrossEntropy(epsilon=1.0),
+            lossfn.MulticlassBrier(),
+            lossfn.GeneralizedCrossEntropy(q=0.7),
+            lossfn.WestonWatkins(),
+        ]
+        return [_default(data), *map(_candidate, rows)]
     losses = [
         lossfn.AbsoluteError(),
         lossfn.Huber(),
@@ -120,26 +136,49 @@ def _default_candidates(data: Dataset) -> list[Candidate]:
     return [_default(data), *(_candidate(loss, estimated=loss.scale_parameters) for loss in losses)]
 
 
-def _from_user(item: Any, task: str) -> Candidate:
+def _from_user(item: Any, data: Dataset) -> Candidate:
     """Return the candidate for a loss object or its spelling.
 
     A scale parameter is the user's own where the spelling names it, or where an object's value is not the default of
     its class; otherwise the data decide.
     """
-    loss = lossfn.parse_loss(item) if isinstance(item, str) else item
+    loss: Any = lossfn.parse_loss(item) if isinstance(item, str) else item
     if not hasattr(loss, "value_and_gradient"):
         raise DataError(f"not a loss: {item!r}")
+    task = data.task
     if loss.task != task:
         raise DataError(f"{loss!r} is a loss for {loss.task}, but the task is {task}")
     if loss.heads != ("prediction",):
         raise DataError(f"{loss!r} needs {len(loss.heads)} predictions a row ({', '.join(loss.heads)}), not one")
-    if loss.prediction != fields.EXTENDED_REAL:
-        raise DataError(f"{loss!r} takes {loss.prediction.name}, but a linear model predicts any number: use logits")
+    taken = _refused_predictions(loss)
+    if taken:
+        raise DataError(f"{loss!r} takes {taken}, but a linear model predicts any number: use logits")
+    if task == "multiclass":
+        return _of_classes(loss, data)
     given = _spelled_parameters(item, loss) if isinstance(item, str) else _changed_parameters(loss)
     # The half-width of a tube is a tolerance, not a size at which residuals become outliers.
     is_tube = loss.convex and not loss.even_with_decreasing_weight
     names = () if is_tube else loss.scale_parameters
     return _candidate(loss, estimated=tuple(name for name in names if name not in given))
+
+
+def _refused_predictions(loss: Any) -> str:
+    """Return what a loss takes instead of any number; nothing where it takes any number."""
+    if loss.task == "multiclass":
+        inputs = getattr(loss, "inputs", "logits")
+        return "" if inputs == "logits" else str(inputs).replace("_", "-")
+    return "" if loss.prediction == fields.EXTENDED_REAL else str(loss.prediction.name)
+
+
+def _of_classes(loss: Any, data: Dataset) -> Candidate:
+    """Return the candidate for a loss of rows, after trying whether it takes as many classes as there are."""
+    if len(loss.parts) > 1:
+        raise DataError(f"{loss!r} needs targets of several parts ({', '.join(loss.parts)}), not one column")
+    try:
+        loss(np.zeros((1, len(data.classes))), np.zeros(1, dtype=np.intp))
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    return _candidate(loss)
 
 
 def _candidate(loss: Any, estimated: Sequence[str] = ()) -> Candidate:
@@ -148,6 +187,9 @@ def _candidate(loss: Any, estimated: Sequence[str] = ()) -> Candidate:
 
 def functional_of(loss: Any) -> str:
     """Return what a loss elicits, with the level where it has one: ``"quantile 0.9"``."""
+    if loss.task == "multiclass":
+        # Whatever the scores are, the probabilities they imply are what is scored.
+        return "probability" if loss.gives_probability else "class"
     tau = getattr(loss, "tau", None)
     # A loss that does not say: its minimiser is an M-location by definition, or else the probability it implies.
     unsaid = "M-location" if loss.task == "regression" else "probability" if loss.gives_probability else "class"
@@ -201,7 +243,7 @@ def _refuse_duplicates(candidates: Sequence[Candidate]) -> None:
 
 
 def _fits_target(candidate: Candidate, data: Dataset) -> bool:
-    return candidate.loss.task == "binary" or float(data.target.min()) in candidate.loss.target
+    return candidate.loss.task != "regression" or float(data.target.min()) in candidate.loss.target
 
 
 def _notes_on_parameters(candidates: Sequence[Candidate]) -> list[str]:

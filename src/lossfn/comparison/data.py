@@ -14,6 +14,12 @@ from .features import Features, read_features
 from .problems import DataError, first_rows
 from .result import FloatArray, IntArray, Task
 
+# A target of more words than this is rather a text or a name than a class.
+MOST_WORDS = 20
+
+# Whole numbers with at most so many distinct values may be classes in disguise.
+FEW_NUMBERS = 10
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -21,15 +27,15 @@ class Dataset:
 
     features: Features
     target: FloatArray
-    """Numbers; 0 and 1 for two classes."""
+    """Numbers; class indices, from 0, for classes."""
     weight: FloatArray
     """One positive number a row; ones where the user gave none."""
     groups: IntArray | None
     """Group number of each row, 0 to ``group_count - 1``."""
     task: Task
     target_name: str
-    classes: tuple[str, str]
-    """Names of the classes 0 and 1 (of no meaning for regression)."""
+    classes: tuple[str, ...]
+    """Names of the classes 0, 1, ... (of no meaning for regression)."""
     weighted: bool
     notes: tuple[str, ...]
 
@@ -77,9 +83,16 @@ def read_data(
 
     _no_missing(target, name)
     chosen: Task = _infer_task(target, name) if task is None else _known_task(task)
-    classes = ("0", "1")
+    classes: tuple[str, ...] = ("0", "1")
     if chosen == "regression":
         values = _read_regression_target(target, name)
+        if task is None and target.nunique() <= FEW_NUMBERS and (values == values.round()).all():
+            notes.append(
+                f"{name!r} has {target.nunique()} distinct whole numbers, taken as amounts: where they number classes, "
+                "the task is multiclass."
+            )
+    elif chosen == "multiclass":
+        values, classes = _read_several_classes(target, name)
     else:
         values, classes = _read_classes(target, name)
         if not set(classes) <= {"0", "1"}:
@@ -160,21 +173,26 @@ def _read_groups(groups: Any, rows: int) -> IntArray | None:
 
 
 def _known_task(task: str) -> Task:
-    tasks: dict[str, Task] = {"regression": "regression", "binary": "binary"}
+    tasks: dict[str, Task] = {"regression": "regression", "binary": "binary", "multiclass": "multiclass"}
     if task not in tasks:
-        raise DataError(f"task must be 'regression' or 'binary', not {task!r}")
+        raise DataError(f"task must be 'regression', 'binary' or 'multiclass', not {task!r}")
     return tasks[task]
 
 
 def _infer_task(target: pd.Series[Any], name: str) -> Task:
-    """Two distinct values or words are classes; anything else is a number to predict."""
+    """Two distinct values are two classes, up to 20 distinct words several; anything else is a number to predict."""
     if target.nunique() <= 2:
         _not_constant(target, name)
         return "binary"
     try:
         pd.to_numeric(target)
     except (ValueError, TypeError):
-        raise _too_many_classes(target, name) from None
+        if target.nunique() <= MOST_WORDS:
+            return "multiclass"
+        raise DataError(
+            f"target {name!r} holds {target.nunique()} different words ({_first_classes(target)}), more than the "
+            f"{MOST_WORDS} that are taken as classes by themselves: pass task='multiclass' if they are, or numbers"
+        ) from None
     return "regression"
 
 
@@ -210,6 +228,18 @@ def _read_classes(target: pd.Series[Any], name: str) -> tuple[FloatArray, tuple[
     return labels, (_spell(low), _spell(high))
 
 
+def _read_several_classes(target: pd.Series[Any], name: str) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return class indices in the order of the numbers, the alphabet or an ordered category."""
+    _not_constant(target, name)
+    if pd.api.types.is_float_dtype(target) and not (target == target.round()).all():
+        example = target[target != target.round()].iloc[0]
+        raise DataError(f"target {name!r} has fractions such as {example:g}, which number no classes: use regression")
+    ordered = isinstance(target.dtype, pd.CategoricalDtype) and target.cat.ordered
+    labels = [c for c in target.cat.categories if (target == c).any()] if ordered else _in_order(target.unique())
+    codes = target.map({label: float(index) for index, label in enumerate(labels)})
+    return codes.to_numpy(dtype=float), tuple(_spell(label) for label in labels)
+
+
 def _in_order(values: Iterable[Any]) -> list[Any]:
     try:
         return sorted(values)
@@ -225,18 +255,21 @@ def _spell(value: Any) -> str:
 
 
 def _too_many_classes(target: pd.Series[Any], name: str) -> DataError:
-    counts = target.value_counts()
-    shown = ", ".join(repr(_spell(value)) for value in counts.index[:4]) + (", ..." if len(counts) > 4 else "")
     return DataError(
-        f"target {name!r} has {len(counts)} classes ({shown}) but two are needed: keep two of them, "
-        f"or compare one with the rest (y == {_spell(counts.index[0])!r}), or pass numbers with task='regression'"
+        f"target {name!r} has {target.nunique()} classes ({_first_classes(target)}), but the task is binary: use "
+        "task='multiclass', or keep two of them"
     )
 
 
+def _first_classes(target: pd.Series[Any]) -> str:
+    counts = target.value_counts()
+    return ", ".join(repr(_spell(value)) for value in counts.index[:4]) + (", ..." if len(counts) > 4 else "")
+
+
 def _enough_rows(
-    target: FloatArray, groups: IntArray | None, task: Task, folds: int, classes: tuple[str, str], name: str
+    target: FloatArray, groups: IntArray | None, task: Task, folds: int, classes: tuple[str, ...], name: str
 ) -> None:
-    """Refuse what cannot be split: every fold needs rows, groups, and rows of both classes."""
+    """Refuse what cannot be split: every fold needs rows, groups, and rows of every class."""
     if len(target) < folds:
         raise DataError(f"{len(target)} rows are fewer than {folds} folds")
     if groups is not None and (count := len(np.unique(groups))) < folds:
@@ -255,4 +288,5 @@ def _enough_rows(
             raise DataError(
                 f"class {spelled!r} of target {name!r} is in {len(units)} {kind} only, "
                 f"but {folds} folds need at least {needed}"
+                + (": leave them out or merge classes" if task == "multiclass" else "")
             )

@@ -14,6 +14,7 @@ from .noise import judge_noise
 from .preparation import robust_scale, weighted_quantile
 from .result import (
     BalanceEvidence,
+    ClassesEvidence,
     Evidence,
     FloatArray,
     GradientEvidence,
@@ -45,7 +46,7 @@ def regression_evidence(
 def binary_evidence(
     target: FloatArray,
     weight: FloatArray,
-    classes: tuple[str, str],
+    classes: tuple[str, ...],
     shares: Mapping[str, float],
     default: str,
 ) -> Evidence:
@@ -57,6 +58,25 @@ def binary_evidence(
         balance=judge_balance(target, weight, classes),
         gradient=judge_gradient(shares, default),
         residuals=None,
+    )
+
+
+def multiclass_evidence(
+    target: FloatArray,
+    weight: FloatArray,
+    classes: tuple[str, ...],
+    shares: Mapping[str, float],
+    default: str,
+) -> Evidence:
+    """Return the evidence from the class indices."""
+    return Evidence(
+        tails=None,
+        noise=None,
+        spread=None,
+        balance=None,
+        gradient=judge_gradient(shares, default),
+        residuals=None,
+        classes=judge_classes(target, weight, classes),
     )
 
 
@@ -94,7 +114,7 @@ def judge_spread(residuals: FloatArray, predictions: FloatArray) -> SpreadEviden
     return SpreadEvidence(correlation, p_value, sentence)
 
 
-def judge_balance(target: FloatArray, weight: FloatArray, classes: tuple[str, str]) -> BalanceEvidence:
+def judge_balance(target: FloatArray, weight: FloatArray, classes: tuple[str, ...]) -> BalanceEvidence:
     """Count the classes."""
     positives = int(target.sum())
     rate = float(np.average(target, weights=weight))
@@ -104,7 +124,30 @@ def judge_balance(target: FloatArray, weight: FloatArray, classes: tuple[str, st
         f"The classes are {words}: {positives} of {len(target)} rows are {classes[1]!r}, a base rate of {rate:.1%}; "
         f"always saying {classes[int(rate > 0.5)]!r} is right in {1 - rare:.1%} of cases."
     )
-    return BalanceEvidence(len(target) - positives, positives, rate, sentence, classes)
+    return BalanceEvidence(len(target) - positives, positives, rate, sentence, (classes[0], classes[1]))
+
+
+def judge_classes(target: FloatArray, weight: FloatArray, classes: tuple[str, ...]) -> ClassesEvidence:
+    """Count several classes."""
+    indices = target.astype(np.intp)
+    rows = np.bincount(indices, minlength=len(classes))
+    shares = np.bincount(indices, weight, minlength=len(classes)) / weight.sum()
+    most, least = int(shares.argmax()), int(shares.argmin())
+    # Against equal shares, whatever the number of classes.
+    rarity = float(shares[least]) * len(classes)
+    words = "balanced" if rarity > 0.7 else "imbalanced" if rarity > 0.2 else "strongly imbalanced"
+    extremes = (
+        "all are equally frequent"
+        if most == least
+        else f"{classes[most]!r} is the most frequent with {shares[most]:.1%} of the rows, {classes[least]!r} the "
+        f"rarest with {shares[least]:.1%}"
+    )
+    sentence = (
+        f"The {len(classes)} classes are {words}: {extremes}; always saying {classes[most]!r} is right in "
+        f"{shares[most]:.1%} of cases."
+    )
+    counted = {name: int(count) for name, count in zip(classes, rows, strict=True)}
+    return ClassesEvidence(counted, {n: float(s) for n, s in zip(classes, shares, strict=True)}, sentence)
 
 
 def gradient_curve(gradient: FloatArray) -> tuple[float, FloatArray, FloatArray]:

@@ -110,8 +110,8 @@ def _interval(axes: Axes, place: int, verdict: Verdict, limit: float, colour: st
 def predictions(result: Comparison) -> list[Picture]:
     """Return predicted against actual, or the reliability, of the default loss and the recommended ones."""
     recommended = dict.fromkeys([result.default, *(item.loss for item in result.recommendations)])
-    # For two classes every other loss may give wrong probabilities; for regression a pair is enough to compare.
-    others = [loss.key for loss in result.losses][: None if result.task == "binary" else 2]
+    # For classes every other loss may give wrong probabilities; for regression a pair is enough to compare.
+    others = [loss.key for loss in result.losses][: 2 if result.task == "regression" else None]
     given = [key for key in dict.fromkeys([*recommended, *others]) if result.predictions.by_loss.get(key) is not None]
     if result.task == "regression":
         given = given[: max(2, len(recommended))]
@@ -154,22 +154,26 @@ def _reliability(result: Comparison, key: str, bins: int = 10) -> Picture:
     index = _index(result, key)
     target, predicted = result.predictions.target, result.predictions.by_loss[key]
     assert predicted is not None
-    found = reliability(predicted, target, bins)
+    if result.task == "multiclass":
+        found, which = reliability(predicted, target.astype(np.intp), bins, kind="top_label"), " of the likeliest class"
+    else:
+        found, which = reliability(predicted, target, bins), ""
     # An empty bin has no frequency, so nothing is drawn there.
     filled = found.counts > 0
     mean, frequency = found.mean_probability[filled], found.frequency[filled]
     height = 0.25 * found.counts / found.counts.max()
     label = result.losses[index].label
+    ends: dict[str, Any] = {"xlabel": f"predicted probability{which}", "ylabel": "observed frequency"}
     with canvas(300) as (figure, axes):
         axes.bar((np.arange(bins) + 0.5) / bins, height, 0.92 / bins, color=COLOURS["bars"])
         axes.plot([0, 1], [0, 1], color=COLOURS["ink"], linewidth=1)
         colour = COLOURS[stroke(index).colour]
         axes.vlines(mean, found.low[filled], found.high[filled], color=colour, linewidth=1.6)
         axes.plot(mean, frequency, "o", color=colour, markersize=6)
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="predicted probability", ylabel="observed frequency")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), **ends)
         words = "; ".join(f"{p:.2f} predicted, {f:.2f} observed" for p, f in zip(mean, frequency, strict=True))
         svg = inline_svg(figure, f"reliability-{index}", f"Reliability of {label}: {words}")
     score = result.losses[index].scores.get("ece")
     ece = f"ECE {significant(score.mean, 2)}; " if score is not None and score.mean is not None else ""
-    caption = f"On the line, a probability comes true as often as it says; {ece}bars: how often it is predicted."
+    caption = f"On the line, a probability{which} comes true as often as it says; {ece}bars: how often it is predicted."
     return Picture(svg, label, caption)

@@ -10,7 +10,16 @@ from .verdicts import SIGNIFICANCE, PairedTest, compare_scores
 
 # The score that decides for each functional. Brier and calibration error reward probabilities as well, and the median
 # absolute error rewards the median only where the noise is symmetric: they are shown but do not decide.
-DECIDING_SCORES = ("rmse", "mae", "pinball_0.1", "pinball_0.9", "log_score", "average_precision", "balanced_accuracy")
+DECIDING_SCORES = (
+    "rmse",
+    "mae",
+    "pinball_0.1",
+    "pinball_0.9",
+    "log_score",
+    "average_precision",
+    "accuracy",
+    "balanced_accuracy",
+)
 
 # A forecast of one of these is a forecast of the other too: probabilities rank the rows, and decide their classes.
 SERVES = {"ranking": ("probability",), "class": ("class", "probability")}

@@ -84,7 +84,7 @@ def _loss(loss: LossResult, index: int) -> dict[str, Any]:
     return {
         "label": loss.label,
         "elicits": loss.elicits,
-        "formula": _formula(loss.formula),
+        "formula": _formula(loss.formula) if loss.formula else "",
         "l2": significant(loss.l2),
         "parameters": [(name, significant(value)) for name, value in loss.parameters.items()],
         "stroke": style,

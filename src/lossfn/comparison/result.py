@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
-Task = Literal["regression", "binary"]
+Task = Literal["regression", "binary", "multiclass"]
 VerdictName = Literal["better", "worse", "no clear difference"]
 
 
@@ -88,7 +88,7 @@ class LossResult:
     elicits: str
     """What the loss estimates: ``"mean"``, ``"median"``, ``"quantile 0.9"``, ``"probability"``, ..."""
     formula: str
-    """LaTeX without delimiters."""
+    """LaTeX without delimiters; empty where no formula says more than words."""
     l2: float
     """Strength of the ridge penalty, median over folds."""
     l2_values: tuple[float, ...]
@@ -103,7 +103,7 @@ class LossResult:
     gradient_curve: FloatArray
     """Share of the total absolute gradient carried by that fraction of the rows, 0 to 1."""
     curves: tuple[LossCurve, ...] = ()
-    """One curve for regression; two (target 1 and target 0) for two classes; may be empty."""
+    """One curve for regression; two (target 1 and target 0) for two classes; none for several."""
     parameters: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Parameters chosen from the data (such as Huber's delta), in units of the target, median over folds."""
 
@@ -200,6 +200,17 @@ class BalanceEvidence:
 
 
 @dataclass(frozen=True)
+class ClassesEvidence:
+    """How often each of several classes occurs."""
+
+    rows: Mapping[str, int]
+    """Class, as the data spell it, to its number of rows; in the order of the class indices."""
+    shares: Mapping[str, float]
+    """Class to its weighted share."""
+    sentence: str
+
+
+@dataclass(frozen=True)
 class GradientEvidence:
     """Which share of the gradient the top 1 % of the rows carries, per loss."""
 
@@ -219,11 +230,12 @@ class Evidence:
     gradient: GradientEvidence
     residuals: FloatArray | None
     """Held-out residuals of the default fit, averaged over repeats, in row order (regression only)."""
+    classes: ClassesEvidence | None = None
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """One plain sentence for each part that applies."""
-        parts = (self.balance, self.tails, self.noise, self.spread, self.gradient)
+        parts = (self.balance, self.classes, self.tails, self.noise, self.spread, self.gradient)
         return tuple(part.sentence for part in parts if part is not None)
 
 
@@ -232,10 +244,10 @@ class Predictions:
     """Out-of-fold predictions on the natural scale, averaged over repeats."""
 
     target: FloatArray
-    """The target; 0 and 1 for two classes."""
+    """The target; 0 and 1 for two classes, class indices for several."""
     by_loss: Mapping[str, FloatArray | None]
-    """Loss key to predictions: values for regression, probabilities of class 1 for two classes (``None`` where the
-    loss has no probability)."""
+    """Loss key to predictions: values for regression, probabilities of class 1 for two classes, one row of
+    probabilities for several (``None`` where the loss has no probability)."""
 
 
 @dataclass(frozen=True, eq=False)

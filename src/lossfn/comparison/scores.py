@@ -27,9 +27,12 @@ class HeldOut:
     target: FloatArray
     weight: FloatArray
     decision: FloatArray
-    """The linear predictor: for two classes, class 1 where it is positive."""
+    """The linear predictor: for two classes, class 1 where it is positive; for several, one score a class."""
     prediction: FloatArray | None
-    """The value in units of the target, or the probability of class 1; None where the loss has no probability."""
+    """The value in units of the target, the probability of class 1, or one row of probabilities for several classes.
+
+    None where the loss has no probability.
+    """
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,12 @@ class Score:
 
 def scores_for(task: Task) -> tuple[Score, ...]:
     """Return the scores of a task; the first one rewards what the default loss aims at."""
-    return REGRESSION_SCORES if task == "regression" else BINARY_SCORES
+    scores: dict[Task, tuple[Score, ...]] = {
+        "regression": REGRESSION_SCORES,
+        "binary": BINARY_SCORES,
+        "multiclass": MULTICLASS_SCORES,
+    }
+    return scores[task]
 
 
 def _rmse(rows: HeldOut) -> float:
@@ -100,6 +108,33 @@ def _average_precision(rows: HeldOut) -> float:
 def balanced_accuracy(rows: HeldOut, decided: FloatArray) -> float:
     """Return the mean of both classes' hit rates when class 1 is decided where `decided` is positive."""
     return float(metrics.balanced_accuracy_score(rows.target, decided > 0, sample_weight=rows.weight))
+
+
+def _log_score_of_classes(rows: HeldOut) -> float:
+    assert rows.prediction is not None
+    classes = np.arange(rows.prediction.shape[1])
+    return float(metrics.log_loss(rows.target, rows.prediction, sample_weight=rows.weight, labels=classes))
+
+
+def _brier_of_classes(rows: HeldOut) -> float:
+    assert rows.prediction is not None
+    came = rows.target[:, None] == np.arange(rows.prediction.shape[1])
+    return float(np.average(((rows.prediction - came) ** 2).sum(axis=1), weights=rows.weight))
+
+
+def top_label_calibration_error(rows: HeldOut, bins: int = CALIBRATION_BINS) -> float:
+    """Return the mean gap between the probability of the likeliest class and how often it comes, over equal bins."""
+    indices = rows.target.astype(np.intp)
+    return calibration.expected_calibration_error(rows.prediction, indices, bins, kind="top_label", weight=rows.weight)
+
+
+def _accuracy(rows: HeldOut) -> float:
+    return float(np.average(rows.decision.argmax(axis=1) == rows.target, weights=rows.weight))
+
+
+def _mean_hit_rate(rows: HeldOut) -> float:
+    decided = rows.decision.argmax(axis=1)
+    return float(metrics.balanced_accuracy_score(rows.target, decided, sample_weight=rows.weight))
 
 
 REGRESSION_SCORES = (
@@ -171,6 +206,58 @@ BINARY_SCORES = (
             "Mean of the two classes' hit rates when class 1 is decided where the linear predictor is positive.",
         ),
         lambda rows: balanced_accuracy(rows, rows.decision),
+        needs_prediction=False,
+    ),
+)
+
+MULTICLASS_SCORES = (
+    Score(
+        ScoreInfo(
+            "log_score",
+            "Log score",
+            "probability",
+            True,
+            "Mean of -log of the probability given to the class that came; confident errors dominate.",
+        ),
+        _log_score_of_classes,
+    ),
+    Score(
+        ScoreInfo(
+            "brier",
+            "Brier",
+            "probability",
+            True,
+            "Mean squared distance between the probabilities and the class that came, summed over the classes: 0 to 2.",
+        ),
+        _brier_of_classes,
+    ),
+    Score(
+        ScoreInfo(
+            "ece",
+            "ECE",
+            "probability",
+            True,
+            f"Mean gap between the probability of the likeliest class and how often it comes, over {CALIBRATION_BINS} "
+            "equal bins. It tells nothing about sharpness, and is above zero even for a calibrated model, the more so "
+            "the fewer the rows.",
+        ),
+        top_label_calibration_error,
+    ),
+    Score(
+        ScoreInfo("accuracy", "Accuracy", "class", False, "Share of rows whose largest score is that of their class."),
+        _accuracy,
+        needs_prediction=False,
+    ),
+    Score(
+        ScoreInfo(
+            "balanced_accuracy",
+            "Balanced acc.",
+            "class if balanced",
+            False,
+            "Mean of the classes' hit rates, which counts a rare class like a frequent one. It is shown and does not "
+            "decide: a loss is trained on the classes as frequent as they are.",
+        ),
+        _mean_hit_rate,
         needs_prediction=False,
     ),
 )

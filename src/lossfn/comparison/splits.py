@@ -37,7 +37,8 @@ def outer_splits(data: Dataset, folds: int, repeats: int, seed: int) -> list[Spl
     ]
     for split in splits:
         if not _has_all_classes(data, split.train) or not _has_all_classes(data, split.test):
-            raise DataError("a fold holds one class only, since groups are never split: use fewer folds")
+            lacks = "holds one class only" if len(data.classes) == 2 else "lacks a class"
+            raise DataError(f"a fold {lacks}, since groups are never split: use fewer folds")
     return splits
 
 
@@ -45,8 +46,8 @@ def inner_splits(data: Dataset, train: IntArray, seed: int) -> list[tuple[IntArr
     """Return the folds inside a training part on which the strength of the penalty is chosen."""
     units = train if data.groups is None else np.unique(data.groups[train])
     count = min(INNER_FOLDS, len(units))
-    if data.task == "binary":
-        rarest = min(_units_of_class(data, train, label) for label in (0.0, 1.0))
+    if data.task != "regression":
+        rarest = min(_units_of_class(data, train, label) for label in range(len(data.classes)))
         count = min(count, rarest)
     if count < 2:
         raise DataError("a training part cannot be split once more to choose l2: use more folds, or pass l2")
@@ -64,19 +65,16 @@ def _split(data: Dataset, rows: IntArray, folds: int, seed: int) -> Iterator[tup
 
 
 def _splitter(task: Task, grouped: bool, folds: int, seed: int) -> KFold:
-    kind = {
-        ("regression", False): KFold,
-        ("regression", True): GroupKFold,
-        ("binary", False): StratifiedKFold,
-        ("binary", True): StratifiedGroupKFold,
-    }[task, grouped]
+    by_groups = {False: KFold, True: GroupKFold}
+    by_classes = {False: StratifiedKFold, True: StratifiedGroupKFold}
+    kind = (by_groups if task == "regression" else by_classes)[grouped]
     return kind(n_splits=folds, shuffle=True, random_state=seed)
 
 
-def _units_of_class(data: Dataset, rows: IntArray, label: float) -> int:
+def _units_of_class(data: Dataset, rows: IntArray, label: int) -> int:
     of_class = rows[data.target[rows] == label]
     return len(of_class) if data.groups is None else len(np.unique(data.groups[of_class]))
 
 
 def _has_all_classes(data: Dataset, rows: IntArray) -> bool:
-    return data.task == "regression" or len(np.unique(data.target[rows])) == 2
+    return data.task == "regression" or len(np.unique(data.target[rows])) == len(data.classes)

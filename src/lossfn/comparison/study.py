@@ -15,7 +15,7 @@ import lossfn
 from .candidates import Candidate, choose_candidates
 from .curves import curves_of
 from .data import Dataset, read_data
-from .evidence import binary_evidence, gradient_curve, regression_evidence
+from .evidence import binary_evidence, gradient_curve, multiclass_evidence, regression_evidence
 from .problems import DataError
 from .recommendation import recommend
 from .result import Comparison, Evidence, FloatArray, LossResult, Predictions, ScoreResult
@@ -53,9 +53,10 @@ def compare(
         Features. Numbers are standardised, words, categories and booleans become one column a category, missing
         values are filled; all of this is fitted on the training part of each fold.
     y : Series or array of shape (rows,)
-        Target: numbers, or two classes. For training, numbers are brought to median 0 and robust scale 1.
-    task : {"regression", "binary"}, optional
-        Without it, a target with two distinct values is binary and any other numeric one is regression.
+        Target: numbers, or classes. For training, numbers are brought to median 0 and robust scale 1.
+    task : {"regression", "binary", "multiclass"}, optional
+        Without it, a target with two distinct values is binary, one with up to 20 distinct words multiclass, and any
+        numeric one regression: classes that are numbers need ``task="multiclass"``.
     losses : sequence of losses or strings, optional
         Such as ``[lossfn.Huber(delta=2.0), "absolute_error"]``; by default the usual candidates for the task.
     weight : array of shape (rows,), optional
@@ -182,10 +183,12 @@ def _moved_threshold(fits: Sequence[FoldFit], test_share: float) -> ScoreResult:
 
 def _average_predictions(fits: Sequence[FoldFit], rows: int) -> FloatArray | None:
     """Return each row's held-out prediction, averaged over the repeats."""
-    total = np.zeros(rows)
+    first = fits[0].held_out.prediction
+    if first is None:
+        return None
+    total = np.zeros((rows, *first.shape[1:]))
     for fit in fits:
-        if fit.held_out.prediction is None:
-            return None
+        assert fit.held_out.prediction is not None
         total[fit.split.test] += fit.held_out.prediction
     return total / (1 + max(fit.split.repeat for fit in fits))
 
@@ -202,6 +205,8 @@ def _evidence(
 ) -> Evidence:
     if data.task == "binary":
         return binary_evidence(data.target, data.weight, data.classes, shares, default)
+    if data.task == "multiclass":
+        return multiclass_evidence(data.target, data.weight, data.classes, shares, default)
     assert predictions is not None
     return regression_evidence(predictions - data.target, predictions, shares, default, seed)
 
@@ -233,7 +238,8 @@ def _loss_result(
         gradient_share=share,
         gradient_rows=rows,
         gradient_curve=curve,
-        curves=curves_of(candidate, loss, data.target, evidence.residuals),
+        # A loss of several scores is no curve.
+        curves=() if data.task == "multiclass" else curves_of(candidate, loss, data.target, evidence.residuals),
         parameters=parameters,
     )
 

@@ -60,7 +60,7 @@ def is_scalable(loss: Any) -> bool:
 
 def training_units(loss: Any, target: FloatArray, weight: FloatArray) -> TargetScale:
     """Return the units in which to train: spread 1 where the loss allows it, median 0 where it allows that too."""
-    if loss.task == "binary" or not (is_scalable(loss) or depends_on_residual_alone(loss)):
+    if loss.task != "regression" or not (is_scalable(loss) or depends_on_residual_alone(loss)):
         return TargetScale()
     if not depends_on_residual_alone(loss):
         return TargetScale(0.0, float(np.average(np.abs(target), weights=weight)) or 1.0)
@@ -84,7 +84,7 @@ def penalty_unit(loss: Any, target: FloatArray, weight: FloatArray) -> float:
     Elsewhere a penalty of 1 should still be as strong, so it is the mean loss of predicting the median, per squared
     spread of the target.
     """
-    if loss.task == "binary" or is_scalable(loss):
+    if loss.task != "regression" or is_scalable(loss):
         return 1.0
     middle = np.full(len(target), weighted_quantile(target, 0.5, weight))
     links = np.log(np.maximum(middle, np.finfo(float).tiny)) if loss.link == "log" else middle

@@ -48,9 +48,9 @@ class FoldFit:
     """The loss it was trained for, its parameters in units of the target."""
     l2: float
     gradient: FloatArray
-    """Absolute gradient of each held-out row, times its weight."""
+    """Absolute gradient of each held-out row, summed over its scores, times its weight."""
     base_rate: float
-    """Weighted mean of the training target: the share of class 1."""
+    """Weighted mean of the training target: of two classes, the share of class 1."""
     converged: bool
 
 
@@ -162,7 +162,7 @@ def _fit_fold(
         held_out=HeldOut(data.target[part.test], held_weight, decision, _natural(loss, scale, decision)),
         loss=wanted,
         l2=l2,
-        gradient=gradient,
+        gradient=gradient.reshape(len(gradient), -1).sum(axis=1),
         base_rate=base_rate,
         converged=converged,
     )
@@ -204,7 +204,7 @@ def _train(
     loss: Any, l2: float, features: FloatArray, target: FloatArray, weight: FloatArray, tol: float = TOL
 ) -> tuple[Any, bool]:
     """Return the fitted linear model, and whether its solver reached its tolerance."""
-    estimator = LinearClassifier if loss.task == "binary" else LinearRegressor
+    estimator = LinearRegressor if loss.task == "regression" else LinearClassifier
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model = estimator(loss=loss, l2=l2, tol=tol).fit(features, target, sample_weight=weight)
@@ -212,14 +212,14 @@ def _train(
 
 
 def _decision(model: Any, features: FloatArray) -> FloatArray:
-    """Return the linear predictor, on which losses are defined."""
-    decision: FloatArray = features @ np.ravel(model.coef_) + float(np.squeeze(model.intercept_))
-    return decision
+    """Return the linear predictor, on which losses are defined: one number a row, or one for each class."""
+    decision: FloatArray = features @ np.atleast_2d(model.coef_).T + model.intercept_
+    return decision[:, 0] if decision.shape[1] == 1 else decision
 
 
 def _natural(loss: Any, scale: TargetScale, decision: FloatArray) -> FloatArray | None:
-    """Return the prediction in units of the target, or the probability of class 1 where the loss has one."""
-    if loss.task == "binary" and not loss.gives_probability:
+    """Return the prediction in units of the target, or the probability where the loss has one."""
+    if loss.task != "regression" and not loss.gives_probability:
         return None
     with np.errstate(over="ignore"):
         return scale.undo(loss.inverse_link(decision))

@@ -187,11 +187,6 @@ class GeneralizedCrossEntropy(SoftmaxLoss):
     def term(self) -> PointwiseLoss:
         return class_terms.PowerTerm(q=self.q)
 
-    @property
-    def gives_probability(self) -> bool:
-        """Whether scores imply probabilities: not for q = 1, which is least where all scores but one are -inf."""
-        return self.q < 1.0
-
 
 class SymmetricCrossEntropy(SoftmaxLoss):
     """alpha times the cross-entropy, beta times that with prediction and target exchanged: robust to wrong labels.
