@@ -64,6 +64,8 @@ MISTAKES = {
         "use logits",
     ),
     "prior of two of three classes": (WORDS, ["--target", "y", "--losses", "logit_adjusted"], "prior has 2 entries"),
+    "thresholds as scores": (WORDS, ["--target", "y", "--losses", "coral"], "not those of classes"),
+    "rows for numbers": (NUMBERS, ["--target", "y", "--losses", "mixture_density"], "a row of scores"),
     "a teacher": (WORDS, ["--target", "y", "--losses", "distillation"], "target.teacher"),
     "constant target": ("x,y\n1,5\n2,5\n3,5\n", ["--target", "y"], "constant"),
     "missing target": ("x,y\n1,1\n2,\n3,3\n", ["--target", "y"], "missing in 1 of 3 rows (2;"),

@@ -25,9 +25,11 @@ from lossfn import (
     BinaryFocal,
     CrammerSinger,
     CrossEntropy,
+    CumulativeLink,
     Distillation,
     GeneralizedCrossEntropy,
     LogitAdjusted,
+    MixtureDensity,
     MulticlassBrier,
     RowwiseLoss,
     SoftmaxFocal,
@@ -165,6 +167,10 @@ def test_what_the_classifier_refuses() -> None:
         LinearClassifier(CrossEntropy(inputs="log_probabilities")).fit(features, labels)
     with raises(ValueError, "its targets are label and teacher"):
         LinearClassifier(Distillation()).fit(features, labels)
+    with raises(ValueError, "CumulativeLink", "scores are not those of classes"):
+        LinearClassifier(CumulativeLink()).fit(features, labels)
+    with raises(ValueError, "MixtureDensity", "a row of scores"):
+        LinearRegressor(MixtureDensity()).fit(features, labels)  # type: ignore[arg-type]
     with raises(ValueError, "a loss for multiclass targets: use LinearClassifier"):
         LinearRegressor(CrossEntropy()).fit(features, labels)  # type: ignore[arg-type]
     with raises(TypeError, "one of rows such as CrossEntropy()", "'cross_entropy'", "lossfn.parse_loss"):
@@ -262,7 +268,7 @@ def three_classes(seed: int, rows: int, flipped: float) -> tuple[Array, Array]:
 
 def verdicts(flipped: float, losses: list[str], studies: int, rows: int) -> list[Any]:
     """Return the verdicts of many simulated comparisons."""
-    found = []
+    found: list[Any] = []
     for seed in range(studies):
         features, labels = three_classes(seed, rows, flipped)
         result = compare(features, labels, task="multiclass", losses=losses, folds=5, repeats=1, l2=1e-2, seed=seed)

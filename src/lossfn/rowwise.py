@@ -37,6 +37,10 @@ class RowwiseLoss(Loss):
         What the row that minimises the expected loss tells about the distribution of the target.
     convex : bool
         Whether it is convex in the scores.
+    shift_invariant : bool
+        Whether adding a number to all scores of a row changes nothing.
+    one_score_a_class : bool
+        Whether each score belongs to a class, the largest to the likeliest.
     lower_bound : float
         The infimum over scores and targets.
     gives_probability : bool
@@ -54,6 +58,8 @@ class RowwiseLoss(Loss):
 
     elicits: ClassVar[str] = ""
     convex: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    one_score_a_class: ClassVar[bool] = True
     lower_bound: ClassVar[float] = 0.0
     gives_probability: ClassVar[bool] = False
     variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
@@ -223,11 +229,6 @@ class RowwiseLoss(Loss):
     def inverse_link(self, pred: Any) -> Any:  # noqa: ARG002 (of losses that have one)
         """Return the probabilities that scores imply: those for which they minimise the expected loss."""
         raise ValueError(f"{type(self).__name__} estimates the most likely class, not probabilities")
-
-    @property
-    def shift_invariant(self) -> bool:
-        """Whether adding a number to all scores of a row changes nothing."""
-        return True
 
     @property
     def hessian_is_partial(self) -> bool:

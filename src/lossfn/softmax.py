@@ -110,7 +110,7 @@ class SoftmaxLoss(RowwiseLoss):
         return None
 
     @property
-    def shift_invariant(self) -> bool:
+    def shift_invariant(self) -> bool:  # type: ignore[override]  # depends on parameters here
         """Whether adding a number to all scores of a row changes nothing."""
         return self.inputs == "logits" and not self.z_loss
 

@@ -148,6 +148,8 @@ def _from_user(item: Any, data: Dataset) -> Candidate:
     task = data.task
     if loss.task != task:
         raise DataError(f"{loss!r} is a loss for {loss.task}, but the task is {task}")
+    if isinstance(loss, lossfn.RowwiseLoss) and task != "multiclass":
+        raise DataError(f"{loss!r} needs a row of scores for each prediction, not one number")
     if loss.heads != ("prediction",):
         raise DataError(f"{loss!r} needs {len(loss.heads)} predictions a row ({', '.join(loss.heads)}), not one")
     taken = _refused_predictions(loss)
@@ -174,8 +176,11 @@ def _of_classes(loss: Any, data: Dataset) -> Candidate:
     """Return the candidate for a loss of rows, after trying whether it takes as many classes as there are."""
     if len(loss.parts) > 1:
         raise DataError(f"{loss!r} needs targets of several parts ({', '.join(loss.parts)}), not one column")
+    if not loss.one_score_a_class:
+        raise DataError(f"the scores of {loss!r} are not those of classes, as those of the linear model are")
+    classes = len(data.classes)
     try:
-        loss(np.zeros((1, len(data.classes))), np.zeros(1, dtype=np.intp))
+        loss(np.zeros((1, classes)), np.zeros(1, dtype=np.intp))
     except ValueError as error:
         raise DataError(str(error)) from None
     return _candidate(loss)

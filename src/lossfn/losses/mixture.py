@@ -57,6 +57,7 @@ class MixtureDensity(RowwiseLoss):
     shift_invariant = False
     accepts_distributions = False
     task = "regression"
+    one_score_a_class = False
     number_parts = ("target",)
     variants = ({}, {"components": 1}, {"components": 5})
 

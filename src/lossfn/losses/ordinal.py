@@ -50,6 +50,7 @@ class CumulativeLink(RowwiseLoss):
     elicits = "probabilities"
     accepts_distributions = False
     shift_invariant = False
+    one_score_a_class = False
     variants = ({}, {"link": "probit"})
 
     @property
@@ -133,6 +134,7 @@ class ThresholdLoss(RowwiseLoss):
     convex = True
     accepts_distributions = False
     shift_invariant = False
+    one_score_a_class = False
 
     #: Whether only those are asked that all lower thresholds have let through.
     is_conditional: ClassVar[bool]

@@ -129,6 +129,7 @@ class RankedProbabilityScore(RankedLoss):
     """
 
     elicits = "probabilities"
+    gives_probability = True
     event_curvature = 2.0
 
     @property

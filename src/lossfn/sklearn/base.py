@@ -84,6 +84,14 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         if loss.task not in self._tasks:
             raise ValueError(f"{name} cannot train {loss!r}, a loss for {loss.task} targets: use {self._instead}")
         if isinstance(loss, RowwiseLoss):
+            if "multiclass" not in self._tasks:
+                raise ValueError(
+                    f"{name} cannot train {loss!r}: it takes a row of scores, and the model gives one number"
+                )
+            if not loss.one_score_a_class:
+                raise ValueError(
+                    f"{name} cannot train {loss!r}: its scores are not those of classes, as the model's are"
+                )
             several, takes_scores, domain = len(loss.parts) > 1, "probabilities" not in _inputs(loss), _inputs(loss)
             targets, cure = " and ".join(part.removeprefix("target.") for part in loss.parts), ""
         else:
