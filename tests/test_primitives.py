@@ -14,7 +14,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from lossfn.engine.primitives import LOGICAL, PRIMITIVES
+from lossfn.engine.primitives import LOGICAL, PRIMITIVES, gamma_coefficients, normal_coefficients
 from lossfn.engine.primitives import coefficients as tables
 from lossfn.engine.primitives.kernels import float32, float64
 from lossfn.engine.primitives.kernels.compile import njit
@@ -37,6 +37,9 @@ class Tolerance(NamedTuple):
 
 TOLERANCES = {
     "binary_entropy": Tolerance(kernel=3.0, reason="exponential, product, sum, quotient and sum in a row"),
+    "gamma_step": Tolerance(kernel=7.0, array=7.0, reason="next to ν = 4 two bits cancel between log and polynomial"),
+    "gamma_step_curvature": Tolerance(kernel=4.0, reason="quotients, a polynomial of 22 terms and two products"),
+    "gamma_step_slope": Tolerance(kernel=4.0, reason="quotients, a polynomial of 21 terms and a product"),
     "log1pmx": Tolerance(kernel=2.5, reason="s and z = s² carry three roundings into the product with the series"),
     "mulexp": Tolerance(array=5.5, reason="the error of exp(b/2), up to 2 in NumPy's float32, counts twice"),
     "sqrt1psqm1": Tolerance(kernel=2.5, reason="square, root, sum and quotient each round once"),
@@ -222,7 +225,12 @@ def differentiation_points(name: str) -> list[tuple[Any, ...]]:
     return [tuple(map(mpmath.mpf, pair)) for pair in pairs]
 
 
-@pytest.mark.parametrize("name", sorted(set(NUMERIC) - {"stop_gradient"} - OF_TARGETS))
+def test_the_last_derivative_of_the_gamma_step_has_none() -> None:
+    with pytest.raises(NotImplementedError, match="its own derivative is not available"):
+        PRIMITIVES["gamma_step_curvature"].derivative(Oracles(), 0.0)
+
+
+@pytest.mark.parametrize("name", sorted(set(NUMERIC) - {"stop_gradient", "gamma_step_curvature"} - OF_TARGETS))
 def test_derivative_rule_agrees_with_differences_of_the_oracle(name: str) -> None:
     primitive = PRIMITIVES[name]
     checked = 0
@@ -326,6 +334,35 @@ def test_kernel_loops_are_vectorised(name: str, dtype: str) -> None:
     assert re.search(width, next(iter(loop.inspect_llvm().values())))  # type: ignore[attr-defined]
 
 
+def half_steps_of_gamma(mp: Any) -> list[tuple[Any, ...]]:
+    table, middle = gamma_coefficients, mp.mpf(gamma_coefficients.MIDDLE)
+
+    def derivative(order: int, x: Any) -> Any:
+        half = x + mp.mpf(1) / 2
+        if order == 0:
+            return mp.loggamma(half) - mp.loggamma(x) - mp.log(x) / 2
+        slope = x * (mp.psi(0, half) - mp.psi(0, x))
+        return slope - mp.mpf(1) / 2 if order == 1 else slope + x * x * (mp.psi(1, half) - mp.psi(1, x))
+
+    def near(order: int, s: Any) -> Any:
+        u = s + middle
+        found = derivative(order, u / (1 - u))
+        return found - mp.log(u) / 2 if order == 0 else found / (1 - u) / (u if order == 2 else 1)
+
+    def far(order: int, h: Any) -> Any:
+        return derivative(order, 1 / h - 1) / h
+
+    ends, third = (-middle, mp.mpf(2) / 3 - middle), mp.mpf(1) / 3
+    return [
+        (table.NEAR, functools.partial(near, 0), ends, (-51, -22)),
+        (table.NEAR_SLOPE, functools.partial(near, 1), ends, (-53, -25)),
+        (table.NEAR_CURVATURE, functools.partial(near, 2), ends, (-52, -23)),
+        (table.FAR, functools.partial(far, 0), (0.001, third), (-56, -25)),
+        (table.FAR_SLOPE, functools.partial(far, 1), (0.001, third), (-56, -26)),
+        (table.FAR_CURVATURE, functools.partial(far, 2), (0.001, third), (-55, -26)),
+    ]
+
+
 def test_polynomials_keep_their_error_bounds() -> None:
     mp = mpmath.mp
     root = mp.sqrt(2)
@@ -338,6 +375,10 @@ def test_polynomials_keep_their_error_bounds() -> None:
         def logarithm(z: Any) -> Any:
             return (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z
 
+        def scaled_complement(t: Any) -> Any:
+            x = 4 * (1 + t) / (1 - t)
+            return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+
         # Table, function, interval, and the bounds that its comment states, as powers of two.
         cases = [
             (tables.EXP, exponential, (-mp.ln2 / 2, mp.ln2 / 2), (-51, -22)),
@@ -347,6 +388,9 @@ def test_polynomials_keep_their_error_bounds() -> None:
             (tables.LOG_COSH, lambda w: mp.log(mp.cosh(mp.sqrt(w))) / w, (0, 1), (-55, -26)),
             (tables.TANH, lambda w: (mp.tanh(mp.sqrt(w)) - mp.sqrt(w)) / mp.sqrt(w) ** 3, (0, 0.3025), (-50, -23)),
             (tables.EXPM1MX, exponential, (-1, 1), (-54, -26)),
+            (normal_coefficients.ERF, lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z), (0, 1), (-55, -24)),
+            (normal_coefficients.ERFCX, scaled_complement, (-1, 0.9), (-53, -23)),
+            *half_steps_of_gamma(mp),
         ]
         for table, function, (low, high), bounds in cases:
             for coefficients, bound in zip(table, bounds, strict=True):

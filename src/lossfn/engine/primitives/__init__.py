@@ -10,10 +10,12 @@ from dataclasses import replace
 from lossfn.engine.primitives import (
     exponential,
     factorial,
+    gamma,
     guarded,
     hyperbolic,
     logarithmic,
     logistic,
+    normal,
     piecewise,
     tempered,
 )
@@ -28,6 +30,8 @@ FAMILIES = (
     logistic.FAMILY,
     hyperbolic.FAMILY,
     guarded.FAMILY,
+    normal.FAMILY,
+    gamma.FAMILY,
     piecewise.FAMILY,
     tempered.FAMILY,
     factorial.FAMILY,

@@ -33,6 +33,13 @@ def _mulexp_exactly(mp: Any, a: Any, b: Any) -> Any:
     return mp.zero if a == 0 or b == -mp.inf else a * mp.exp(b)
 
 
+def _exp_exactly(mp: Any, x: Any) -> Any:
+    # A power of such a number has an exponent that no memory holds.
+    if abs(x) > mp.mpf(10) ** 2000:
+        return mp.zero if x < 0 else mp.inf
+    return mp.exp(x)
+
+
 def _bose(xp: Any, x: Any) -> Any:
     below = -xp.abs(x)
     return xp.where(x <= 0, xp.exp(below), -1.0) / -xp.expm1(below)
@@ -47,7 +54,7 @@ FAMILY = (
         name="exp",
         derivative=lambda ops, x: (ops.exp(x),),
         array=lambda xp, x: xp.exp(x),
-        oracle=lambda mp, x: mp.exp(x),
+        oracle=_exp_exactly,
         latex="e^{{{0}}}",
     ),
     Primitive(

@@ -90,7 +90,8 @@ def precise(oracle: Callable[..., Any]) -> Callable[..., Any]:
         if any(mp.isnan(number) for number in numbers):
             return mp.nan
         tiniest = min((mp.mag(number) for number in numbers if number and mp.isfinite(number)), default=0)
-        with mp.workprec(mp.prec + 4 * max(0, -int(tiniest)) + 16):
+        # Far below every dtype, where limits are sought, memory would not suffice.
+        with mp.workprec(mp.prec + min(4 * max(0, -int(tiniest)), 2**14) + 16):
             result = oracle(mp, *numbers)
         return +result
 

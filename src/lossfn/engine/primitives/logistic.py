@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossfn.engine.primitives.coefficients import LOG_COSH
+from lossfn.engine.primitives.exponential import _exp_exactly
 from lossfn.engine.primitives.forms import LOG2, horner
 from lossfn.engine.primitives.primitive import Primitive
 
@@ -31,7 +32,8 @@ def _softplus(xp: Any, x: Any) -> Any:
 
 
 def _softplus_exactly(mp: Any, x: Any) -> Any:
-    return mp.inf if x == mp.inf else mp.log1p(mp.exp(x))
+    # Beyond the digits the logarithm is x itself.
+    return x if x > mp.prec else mp.log1p(_exp_exactly(mp, x))
 
 
 def _tanh_exactly(mp: Any, x: Any) -> Any:
@@ -49,6 +51,12 @@ def _log_cosh(xp: Any, x: Any) -> Any:
     # Near zero log(cosh x) would lose everything beside cosh x = 1; far from zero |x| - log 2 no longer cancels.
     far = (size - LOG2) + xp.log1p(xp.exp(-2.0 * size))
     return xp.where(size < 1.0, square * horner(square, LOG_COSH), far)
+
+
+def _log_cosh_exactly(mp: Any, x: Any) -> Any:
+    size = abs(x)
+    # Here e^(-2|x|) is beyond the digits, and the hyperbolic cosine may have an exponent that cannot be stored.
+    return size - mp.log(2) if size > mp.prec else mp.log(mp.cosh(x))
 
 
 def _binary_entropy(xp: Any, x: Any) -> Any:
@@ -116,7 +124,7 @@ FAMILY = (
         name="log_cosh",
         derivative=lambda ops, x: (ops.tanh(x),),
         array=_log_cosh,
-        oracle=lambda mp, x: mp.inf if mp.isinf(x) else mp.log(mp.cosh(x)),
+        oracle=_log_cosh_exactly,
         latex=r"\log\cosh\left({0}\right)",
     ),
     # -p·log p - (1-p)·log(1-p) for p = sigmoid(x)
