@@ -23,6 +23,7 @@ from benchmarks.points import (
     each_number,
     features,
     has_kinks_of_several_heads,
+    has_scale,
     is_margin_loss,
     is_special_at_zero,
 )
@@ -55,6 +56,8 @@ LARGE = 1e6
 NEAR = 1e-20
 #: Zero in every dtype, and its reciprocal infinite.
 VANISHING = mpmath.mpf(10) ** -340
+#: The logarithm of the number that stands for infinity is between this and its square.
+GROWING = 100
 #: Digits of the number that stands for infinity; its reciprocal stands for the distance from a boundary.
 BEYOND = 800
 
@@ -124,6 +127,7 @@ class Neighbourhood:
     """
 
     def __init__(self, loss: PointwiseLoss, place: list[Any], steps: list[Any]) -> None:
+        self.given = loss
         self.loss = with_exact_parameters(loss)
         self.place = place
         self.steps = steps
@@ -185,7 +189,9 @@ class Neighbourhood:
             return self.derivative(tuple(order + (place == position) for place, order in enumerate(orders)))
         step = self.steps[position]
         left, right = (
-            Neighbourhood(self.loss, [x + move * (place == position) for place, x in enumerate(self.place)], self.steps)
+            Neighbourhood(
+                self.given, [x + move * (place == position) for place, x in enumerate(self.place)], self.steps
+            )
             for move in (-step, step)
         )
         return (right.derivative(orders) - left.derivative(orders)) / (2 * step)
@@ -259,15 +265,18 @@ def _entries(
     cancelling = any(0 < abs(x) < NEAR for x in [*around.place, variable])
     trusted = True
     result: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
-    for order, kind in enumerate(KINDS):
-        jumps = order > loss.smoothness
+    for kind in KINDS:
         for orders in orders_of(kind, heads, len(around.place) - heads):
+            # The kink of a residual is one in the first head.
+            order = sum(orders) if has_kinks_of_several_heads(loss) else orders[0]
+            jumps = order > loss.smoothness
             if is_kink and jumps:
                 result[kind].append(Entry(_numbers_at_kink(loss, around), mpmath.mpf(0)))
                 continue
             number = around.derivative(orders)
             # At a tie, and where curvature jumps, a central difference errs by its step.
-            if order and (is_kink or (variable == 0 and heads == 1)) and abs(number) < around.steps[0] * 1e5:
+            may_err = any(orders) and (is_kink or (variable == 0 and heads == 1)) and not _scale(loss, around.place)
+            if may_err and abs(number) < around.steps[0] * 1e5:
                 number = mpmath.mpf(0)
             if around.is_hidden(orders, number):
                 result[kind].append(Entry((), mpmath.mpf(0)))
@@ -291,7 +300,13 @@ def _steps_and_digits(loss: PointwiseLoss, place: list[Any], variable: Any, near
     if is_special_at_zero(loss):
         nearest = 0.0
     steps = []
+    scale = _scale(loss, place)
     for position, x in enumerate(place):
+        if scale and (position == 0 or (position >= heads and loss.target == fields.REAL)):
+            # A residual counts in units of its scale, however small or large that is.
+            distance = min(max(scale, abs(variable) * NEAR**2), abs(variable)) if variable else scale
+            steps.append(mpmath.ldexp(1, mpmath.mag(distance) - int(NEARNESS / 0.301)))
+            continue
         distances = [max(abs(x), mpmath.mpf(nearest))]
         if position == 0 or position >= heads:
             distances.append(max(abs(variable), mpmath.mpf(nearest)) or mpmath.mpf(1))
@@ -317,15 +332,17 @@ def _has_kink(loss: PointwiseLoss, around: Neighbourhood) -> bool:
     if loss.smoothness > 1:
         return False
     left, right = _both_sides(loss, around)
-    return bool(abs(left - right) > 1e-6 * (abs(left) + abs(right)))
+    wider_left, wider_right = _both_sides(loss, around, steps=2)
+    jump, wider_jump = abs(left - right), abs(wider_left - wider_right)
+    # With twice the step a jump stays, and what only bends differs twice as much.
+    return bool(jump > 1e-30 * (abs(left) + abs(right)) and wider_jump < 1.5 * jump)
 
 
-def _both_sides(loss: PointwiseLoss, around: Neighbourhood) -> tuple[Any, Any]:
+def _both_sides(loss: PointwiseLoss, around: Neighbourhood, steps: int = 1) -> tuple[Any, Any]:
     order = int(loss.smoothness) + 1
     others = len(around.place) - 1
-    left, right = (
-        around.difference([side, *[STENCILS[0]] * others], (order, *[0] * others)) for side in ONE_SIDED[order - 1]
-    )
+    sides = [[(offset * steps, weight / steps**order) for offset, weight in side] for side in ONE_SIDED[order - 1]]
+    left, right = (around.difference([tuple(side), *[STENCILS[0]] * others], (order, *[0] * others)) for side in sides)
     return left, right
 
 
@@ -343,24 +360,41 @@ def _at_limit(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list
     places = [inside.get(float(head), exact) for head, exact in zip(heads, exact_heads, strict=True)]
     is_boundary = any(float(head) in (loss.prediction.low, loss.prediction.high) for head in heads if np.isfinite(head))
     step = (tiny if is_boundary else 1) * mpmath.mpf(10) ** -NEARNESS
-    around = Neighbourhood(loss, [*places, *exact_parts], [step] * (len(heads) + len(parts)))
-    result = {
-        kind: [_limit_entry(around, orders, step) for orders in orders_of(kind, len(heads), len(parts))]
-        for kind in KINDS
-    }
+    steps = [step] * (len(heads) + len(parts))
+    if _scale(loss, places) and places[0] == exact_parts[0]:
+        # At a tie the scale decides what is small, and it may be vanishing.
+        steps[0] = steps[-1] = tiny * mpmath.mpf(10) ** -NEARNESS
+    around = Neighbourhood(loss, [*places, *exact_parts], steps)
+    distant = [place**2 * mpmath.sign(place) if abs(place) > 1 else place for place in places]
+    farther = Neighbourhood(loss, [*distant, *exact_parts], steps)
+    is_kink = places[0] == exact_parts[0] and _has_kink(loss, around)
+    counted = [position for position, head in enumerate(heads) if np.isfinite(head)] + _continuous_parts(loss, parts)
+    result: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
+    for kind in KINDS:
+        for orders in orders_of(kind, len(heads), len(parts)):
+            if is_kink and orders[0] > loss.smoothness:
+                entry = Entry(_numbers_at_kink(loss, around), mpmath.mpf(0))
+            else:
+                entry = _limit_entry(around, farther, orders, counted)
+            result[kind].append(entry)
     # The value itself is known in the limit, unless infinities meet there.
     value = evaluate(around.loss, [*exact_heads, *exact_parts])
     if not mpmath.isnan(value):
-        result["value"] = [Entry((value,), mpmath.mpf(0))]
+        result["value"] = [Entry((value,), result["value"][0].sensitivity)]
     return result
 
 
-def _limit_entry(around: Neighbourhood, orders: tuple[int, ...], step: Any) -> Entry:
+def _limit_entry(around: Neighbourhood, farther: Neighbourhood, orders: tuple[int, ...], counted: list[int]) -> Entry:
     number = around.derivative(orders)
     if around.is_hidden(orders, number):
         return Entry((), mpmath.mpf(0))
+    if GROWING < abs(number) < GROWING**2 and abs(farther.derivative(orders)) > 1.5 * abs(number):
+        # Logarithms of what stands for infinity are infinite, too.
+        return Entry((mpmath.sign(number) * mpmath.inf,), mpmath.mpf(0))
     # Differences err by the square of the step, which is all that remains at a root.
-    return Entry((mpmath.mpf(0) if abs(number) < 10 * step * step else number,), mpmath.mpf(0))
+    if abs(number) < 10 * max(around.steps) ** 2:
+        return Entry((mpmath.mpf(0),), mpmath.mpf(0))
+    return Entry((number,), around.sensitivity(orders, counted))
 
 
 def _variable(loss: PointwiseLoss, heads: Array, parts: Array) -> tuple[Any, float]:
@@ -372,6 +406,16 @@ def _variable(loss: PointwiseLoss, heads: Array, parts: Array) -> tuple[Any, flo
         return head * target, float(head * target)
     with np.errstate(over="ignore"):
         return head - target, float(heads[0] - parts[0])
+
+
+def _scale(loss: PointwiseLoss, place: list[Any]) -> Any:
+    """Return the predicted scale of the residual where there is one; smaller ones than any number are the same."""
+    if not has_scale(loss):
+        return None
+    logarithm = place[1] / 2 if loss.heads[1] == "log_variance" else place[1]
+    if "log_df" in loss.heads:
+        logarithm += min(place[2], 0) / 2
+    return mpmath.exp(max(logarithm, mpmath.log(VANISHING)))
 
 
 def _continuous_parts(loss: PointwiseLoss, parts: Array) -> list[int]:

@@ -121,7 +121,7 @@ def wrong_limits(points: Points, entries: list[list[Entry]], computed: Array, un
                 continue
             (exact,) = entry.numbers
             is_zero = abs(exact) < smallest / 2
-            if got != 0 if is_zero else error(exact, mpmath.mpf(0), got, info) > units:
+            if got != 0 if is_zero else error(exact, entry.sensitivity, got, info) > units:
                 yield describe(points, row, got, entry)
 
 

@@ -75,7 +75,12 @@ def is_special_at_zero(loss: PointwiseLoss) -> bool:
 
 def has_kinks_of_several_heads(loss: PointwiseLoss) -> bool:
     """Whether each head has a kink at the target: at a tie, no difference tells what the other heads contribute."""
-    return loss.smoothness < 2 and len(loss.heads) > 1
+    return loss.smoothness < 2 and len(loss.heads) > 1 and not has_scale(loss)
+
+
+def has_scale(loss: PointwiseLoss) -> bool:
+    """Whether the second head is the logarithm of the scale, or of its square, of the first head's residual."""
+    return loss.heads[1:2] in (("log_scale",), ("log_variance",))
 
 
 def has_labels(loss: PointwiseLoss) -> bool:
