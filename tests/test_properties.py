@@ -181,7 +181,7 @@ def test_losses_without_a_lower_bound_fall_below_every_number(loss: Any) -> None
         found = []
         for size in (1e2, 1e4, 1e6, 1e8):
             target = size**power
-            pred = np.array([[link(target), -size][: len(loss.heads)]])
+            pred = np.array([[link(target), -size, 0.0][: len(loss.heads)]])
             found.append(loss.elementwise(pred if len(loss.heads) > 1 else pred[:, 0], np.array([target]))[0])
         return found
 

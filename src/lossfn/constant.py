@@ -221,3 +221,33 @@ def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None
     if not loss.shift_invariant:
         return row
     return row - np.log(np.exp(row - row.max()).sum()) - row.max()
+
+
+def location_and_log_scale(
+    loss: PointwiseLoss, target: Any, weight: Any, others: tuple[float, ...] = ()
+) -> tuple[float, float]:
+    """Return the best constant of a loss that is shifted and stretched, but not reshaped, with its target.
+
+    The first two heads are searched together, from the median, in units of the mean absolute deviation; ``others`` are
+    the heads that stay. Where all targets are equal, the scale is zero.
+    """
+    from scipy.optimize import minimize
+
+    centre = weighted_quantile(target, weight, 0.5)
+    spread = weighted_mean(np.abs(target - centre), weight)
+    if spread == 0.0:
+        return float(centre), -math.inf
+    standard, share = (target - centre) / spread, weight / weight.sum()
+
+    def rows(heads: Any) -> Any:
+        return np.tile([*heads, *others], (len(standard), 1))
+
+    def total(heads: Any) -> tuple[float, Any]:
+        value, gradient = loss.value_and_gradient(rows(heads), standard, weight=share, reduction="sum")
+        return float(value), gradient.sum(axis=0)[:2]
+
+    def curvature(heads: Any) -> Any:
+        return loss.hessian(rows(heads), standard, weight=share, reduction="sum").sum(axis=0)[:2, :2]
+
+    found = minimize(total, np.zeros(2), jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-13}).x
+    return float(centre + spread * found[0]), math.log(spread) + float(found[1])

@@ -325,7 +325,7 @@ def _declare(default: Any, domain: Domain | tuple[Any, ...], symbol: str, doc: s
 # Type checkers recognise a default only by its keyword.
 
 
-def real(*, default: float, symbol: str, doc: str, **options: Any) -> Any:
+def real(*, default: float | None, symbol: str, doc: str, **options: Any) -> Any:
     """Declare a parameter that is any finite number."""
     return _declare(default, REAL, symbol, doc, **options)
 

@@ -7,10 +7,12 @@ from lossfn.losses.barron import Barron
 from lossfn.losses.binary import BinaryConfidencePenalty, BinaryCrossEntropy, SquaredErrorOnSigmoid
 from lossfn.losses.bounded_margin import Ramp, SavageMargin, SigmoidMargin, ZeroOne
 from lossfn.losses.counts import Binomial, NegativeBinomial, Poisson, ZeroInflatedPoisson
+from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSNormal
 from lossfn.losses.distillation import Distillation
 from lossfn.losses.focal import AsymmetricFocal, BinaryFocal
+from lossfn.losses.heavy_tails import LaplaceNLL, LogisticNLL, StudentTNLL
 from lossfn.losses.hinge import Hinge, ModifiedHuber, Perceptron, SmoothedHinge, SquaredHinge
-from lossfn.losses.likelihood import GaussianNLL
+from lossfn.losses.likelihood import BetaNLL, GaussianNLL, LogNormalNLL
 from lossfn.losses.margin import ExponentialMargin, LogisticMargin, SquaredMargin
 from lossfn.losses.mixture import MixtureDensity
 from lossfn.losses.multiclass import (
@@ -99,6 +101,14 @@ LOSSES = (
     InverseGaussian,
     Tweedie,
     GaussianNLL,
+    BetaNLL,
+    LogNormalNLL,
+    LaplaceNLL,
+    LogisticNLL,
+    StudentTNLL,
+    CRPSNormal,
+    CRPSLaplace,
+    CRPSLogistic,
 )
 
 #: Losses of rows of scores, one for each class.
@@ -130,12 +140,16 @@ __all__ = [
     "AbsolutePercentageError",
     "AsymmetricFocal",
     "Barron",
+    "BetaNLL",
     "BiTempered",
     "BinaryConfidencePenalty",
     "BinaryCrossEntropy",
     "BinaryFocal",
     "Binomial",
     "Brier",
+    "CRPSLaplace",
+    "CRPSLogistic",
+    "CRPSNormal",
     "Cauchy",
     "ConfidencePenalty",
     "Coral",
@@ -157,10 +171,13 @@ __all__ = [
     "Huber",
     "IntervalScore",
     "InverseGaussian",
+    "LaplaceNLL",
     "LinEx",
     "LogCosh",
+    "LogNormalNLL",
     "LogScore",
     "LogisticMargin",
+    "LogisticNLL",
     "LogitAdjusted",
     "Minkowski",
     "MixtureDensity",
@@ -191,6 +208,7 @@ __all__ = [
     "SquaredLogError",
     "SquaredMargin",
     "StudentT",
+    "StudentTNLL",
     "SymmetricAbsolutePercentageError",
     "SymmetricCrossEntropy",
     "TukeyBiweight",

@@ -1,0 +1,317 @@
+"""Likelihoods of noise with heavier tails than Gaussian, whose size and shape are predicted, too."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lossfn import constant
+from lossfn.fields import real
+from lossfn.losses.likelihood import Likelihood
+from lossfn.losses.robust import LogCosh
+
+# Below this size of u/√ν, its square is invisible beside 1.
+LINEAR = 2.0**-27
+
+
+class LaplaceNLL(Likelihood):
+    """Negative log-likelihood of Laplace noise whose location and log-scale are both predicted.
+
+    Elicits the median and the mean absolute deviation from it. The scale is that deviation, in units of the target; the
+    standard deviation of the noise is √2 times as large. Unbounded below where a row is fitted exactly, unless the
+    log-scale has a floor.
+
+    Parameters
+    ----------
+    constants : bool
+        Whether to add log 2, which depends on no prediction.
+    min_log_scale : float, optional
+        A floor under the log-scale; ``count_floored`` says how many predictions it touches. Off by default.
+
+    References
+    ----------
+    .. [1] Kotz, Kozubowski and Podgórski (2001), "The Laplace Distribution and Generalizations",
+       doi:10.1007/978-1-4612-0173-1.
+
+    See Also
+    --------
+    AbsoluteError : the same likelihood with a scale that is the same for all rows.
+    CRPSLaplace : the same prediction scored in units of the target; never unbounded.
+
+    Examples
+    --------
+    >>> from lossfn import LaplaceNLL
+    >>> value, gradient = LaplaceNLL().value_and_gradient([[1.0, 0.0]], [3.0])
+    >>> print(value, gradient)
+    2.0 [[-1. -1.]]
+    """
+
+    min_log_scale: float | None = real(default=None, symbol=r"s_{\min}", doc="floor under the log-scale", optional=True)
+
+    heads = ("location", "log_scale")
+    elicits = "median and mean absolute deviation"
+    smoothness = 0
+    log_normaliser = math.log(2.0)
+    variants = ({}, {"constants": True}, {"min_log_scale": -3.0})
+    head_symbols = (r"\mu", "s")
+
+    def unfloored(self, xp: Any, pred: Any, target: Any) -> Any:
+        location, log_scale = pred
+        standardised = xp.mulexp(xp.abs(location - target), -log_scale)
+        return xp.where(standardised < math.inf, log_scale, 0.0) + standardised + self.constant_term
+
+    def unfloored_gradient(self, xp: Any, pred: Any, target: Any) -> Any:
+        location, log_scale = pred
+        residual = location - target
+        return xp.mulexp(xp.sign(residual), -log_scale), 1.0 - xp.mulexp(xp.abs(residual), -log_scale)
+
+    def unfloored_hessian(self, xp: Any, pred: Any, target: Any) -> Any:
+        location, log_scale = pred
+        residual = location - target
+        mixed = -xp.mulexp(xp.sign(residual), -log_scale)
+        return (0.0, mixed), (mixed, xp.mulexp(xp.abs(residual), -log_scale))
+
+    def closed_form_constant(self, target: Any, weight: Any) -> Any:
+        median = constant.weighted_quantile(target, weight, 0.5)
+        with np.errstate(divide="ignore"):
+            return self.raised_constant(median, np.log(constant.weighted_mean(np.abs(target - median), weight)))
+
+
+class LogisticNLL(Likelihood):
+    """Negative log-likelihood of logistic noise whose location and log-scale are both predicted.
+
+    Elicits the location and scale of a logistic distribution: tails between Gaussian and Laplace ones, smooth at the
+    centre. The scale is in units of the target; the standard deviation of the noise is π/√3 times as large. Unbounded
+    below where a row is fitted exactly, unless the log-scale has a floor.
+
+    Parameters
+    ----------
+    constants : bool
+        Whether to add log 4, which depends on no prediction.
+    min_log_scale : float, optional
+        A floor under the log-scale; ``count_floored`` says how many predictions it touches. Off by default.
+
+    References
+    ----------
+    .. [1] Balakrishnan (1991), "Handbook of the Logistic Distribution", doi:10.1201/9781482277098.
+
+    See Also
+    --------
+    LogCosh : the same likelihood with a scale that is the same for all rows.
+    CRPSLogistic : the same prediction scored in units of the target; never unbounded.
+
+    Examples
+    --------
+    >>> from lossfn import LogisticNLL
+    >>> value, gradient = LogisticNLL().value_and_gradient([[1.0, 0.0]], [3.0])
+    >>> print(value.round(6), gradient.round(6))
+    0.867562 [[-0.761594 -0.523188]]
+    """
+
+    min_log_scale: float | None = real(default=None, symbol=r"s_{\min}", doc="floor under the log-scale", optional=True)
+
+    heads = ("location", "log_scale")
+    elicits = "logistic location and scale"
+    log_normaliser = math.log(4.0)
+    variants = ({}, {"constants": True}, {"min_log_scale": -3.0})
+    head_symbols = (r"\mu", "s")
+
+    def unfloored(self, xp: Any, pred: Any, target: Any) -> Any:
+        location, log_scale = pred
+        half = xp.mulexp(location - target, -log_scale) / 2
+        return xp.where(xp.abs(half) < math.inf, log_scale, 0.0) + 2 * xp.log_cosh(half) + self.constant_term
+
+    def unfloored_gradient(self, xp: Any, pred: Any, target: Any) -> Any:
+        location, log_scale = pred
+        standardised = xp.mulexp(location - target, -log_scale)
+        influence = xp.tanh(standardised / 2)
+        return xp.mulexp(influence, -log_scale), 1.0 - standardised * influence
+
+    def unfloored_hessian(self, xp: Any, pred: Any, target: Any) -> Any:
+        location, log_scale = pred
+        standardised = xp.mulexp(location - target, -log_scale)
+        slope = xp.tanh(standardised / 2) + xp.xmul(xp.sech2(standardised / 2), standardised) / 2
+        mixed = -xp.mulexp(slope, -log_scale)
+        return (logistic_curvature(xp, standardised, log_scale, 2), mixed), (mixed, standardised * slope)
+
+    def closed_form_constant(self, target: Any, weight: Any) -> Any:
+        free = dataclasses.replace(self, min_log_scale=None)
+        location, log_scale = constant.location_and_log_scale(free, target, weight)
+        if self.min_log_scale is not None and log_scale < self.min_log_scale:
+            # With the scale of the floor the likelihood of the location is a LogCosh loss.
+            location = LogCosh(scale=2 * math.exp(self.min_log_scale)).optimal_constant(target, weight=weight)
+        return self.raised_constant(location, log_scale)
+
+
+def logistic_curvature(xp: Any, standardised: Any, log_scale: Any, power: int) -> Any:
+    """Return 2·sigmoid(u)·sigmoid(-u) / scale^power; both factors may be beyond the dtype where the result is not."""
+    size = xp.abs(standardised)
+    # An infinite u outgrows the logarithm of every scale.
+    exponent = -size - power * xp.where(size < math.inf, log_scale, 0.0)
+    return 2 * xp.mulexp(xp.sigmoid(size) * xp.sigmoid(size), exponent)
+
+
+class StudentTNLL(Likelihood):
+    """Negative log-likelihood of Student-t noise whose location, log-scale and log degrees of freedom are predicted.
+
+    Elicits the three parameters. Few degrees of freedom mean heavy tails: 1 is the Cauchy distribution, many are the
+    Gaussian one, and rows far away then count less. The scale is in units of the target; the standard deviation of the
+    noise is √(ν/(ν−2)) times as large, and infinite up to ν = 2.
+
+    With degrees of freedom below 1 the likelihood of every sample is unbounded: one row may be fitted exactly with a
+    vanishing scale while the tails reach all others. So ``optimal_constant`` is the best one with at least 1.
+
+    Parameters
+    ----------
+    constants : bool
+        Whether to add ½ log 2π, which depends on no prediction.
+    min_log_scale : float, optional
+        A floor under the log-scale; ``count_floored`` says how many predictions it touches. Off by default.
+
+    References
+    ----------
+    .. [1] Lange, Little and Taylor (1989), "Robust statistical modeling using the t distribution",
+       doi:10.1080/01621459.1989.10478852.
+
+    See Also
+    --------
+    GaussianNLL : the limit of many degrees of freedom.
+
+    Examples
+    --------
+    >>> from lossfn import StudentTNLL
+    >>> value, gradient = StudentTNLL().value_and_gradient([[1.0, 0.0, 0.0]], [3.0])
+    >>> print(value.round(6), gradient.round(6))
+    1.835229 [[-0.8      -0.6       0.011572]]
+    """
+
+    min_log_scale: float | None = real(default=None, symbol=r"s_{\min}", doc="floor under the log-scale", optional=True)
+
+    heads = ("location", "log_scale", "log_df")
+    elicits = "location, scale and degrees of freedom"
+    log_normaliser = math.log(2 * math.pi) / 2
+    variants = ({}, {"constants": True}, {"min_log_scale": -3.0})
+    head_symbols = (r"\mu", "s", r"\lambda")
+
+    def unfloored(self, xp: Any, pred: Any, target: Any) -> Any:
+        _, log_scale, log_df = pred
+        standardised, scaled = _standardised(xp, pred, target)
+        logarithm = _log_one_plus_square(xp, pred, target, scaled)
+        near = standardised * standardised + xp.mulexp(xp.log1pmx(scaled * scaled), log_df)
+        energy = xp.where(xp.abs(scaled) < 1.0, near, xp.mulexp(logarithm, log_df))
+        # An infinite residual outgrows the logarithm of its scale.
+        size = xp.where(logarithm < math.inf, log_scale, 0.0)
+        return size - xp.gamma_step(log_df) + energy / 2 + logarithm / 2 + self.constant_term
+
+    def unfloored_gradient(self, xp: Any, pred: Any, target: Any) -> Any:
+        parts = _Parts.of(xp, pred, target)
+        return (
+            parts.influence + parts.influence_over_df,
+            parts.rest - parts.df_share,
+            (parts.excess - parts.share) / 2 - xp.gamma_step_slope(pred[2]),
+        )
+
+    def unfloored_hessian(self, xp: Any, pred: Any, target: Any) -> Any:
+        _, log_scale, log_df = pred
+        parts = _Parts.of(xp, pred, target)
+        share, rest, df_share = parts.share, parts.rest, parts.df_share
+        residual = pred[0] - target
+        curvature = xp.where(
+            parts.is_near,
+            xp.mulexp(rest * (rest - share), -2 * log_scale),
+            (rest - share) * share / residual / residual,
+        )
+        location = curvature + xp.mulexp(curvature, xp.where(parts.is_near, -log_df, log_df))
+        location_scale = -2 * rest * (parts.influence + parts.influence_over_df)
+        location_df = share * parts.influence - rest * parts.influence_over_df
+        scale_df = share * rest - parts.df_square
+        df = (parts.excess + scale_df) / 2 - xp.gamma_step_curvature(log_df)
+        return (
+            (location, location_scale, location_df),
+            (location_scale, 2 * rest * (share + df_share), scale_df),
+            (location_df, scale_df, df),
+        )
+
+    def closed_form_constant(self, target: Any, weight: Any) -> Any:
+        from scipy.optimize import minimize_scalar
+
+        free = dataclasses.replace(self, min_log_scale=None)
+        values, position = np.unique(target, return_inverse=True)
+        share = np.bincount(position, weight) / weight.sum()
+        if share.max() >= 0.5:
+            # Even with one degree of freedom half of the rows fitted exactly outweigh the others.
+            return np.array([values[share.argmax()], -math.inf, 0.0])
+
+        def fit(inverse_df: float) -> Any:
+            log_df = -math.log(inverse_df) if inverse_df else math.inf
+            return np.array([*constant.location_and_log_scale(free, target, weight, (log_df,)), log_df])
+
+        def total(inverse_df: float) -> float:
+            return float(free(np.tile(fit(inverse_df), (len(target), 1)), target, weight=weight))
+
+        best = float(minimize_scalar(total, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-10}).x)
+        return fit(min((best, 0.0, 1.0), key=total))
+
+
+def _standardised(xp: Any, pred: Any, target: Any) -> tuple[Any, Any]:
+    """Return u = residual / scale and u/√ν."""
+    location, log_scale, log_df = pred
+    standardised = xp.mulexp(location - target, -log_scale)
+    return standardised, xp.mulexp(standardised, -log_df / 2)
+
+
+def _log_one_plus_square(xp: Any, pred: Any, target: Any, scaled: Any) -> Any:
+    """Return log(1 + u²/ν), also where u or u/√ν is beyond the dtype."""
+    location, log_scale, log_df = pred
+    far = xp.softplus(2 * (xp.log(xp.abs(location - target)) - log_scale) - log_df)
+    return xp.where(xp.abs(scaled) < 1.0, xp.log1psq(scaled), far)
+
+
+class _Parts(NamedTuple):
+    """What gradient and Hessian share, for the standardised residual u and q = u²/ν.
+
+    ``share`` is q/(1 + q), ``rest`` is 1/(1 + q), ``df_share`` and ``df_square`` are ν times the share and its square,
+    and ``excess`` is ν·(log(1 + q) - q/(1 + q)).
+    ``influence`` is u/(1 + q) divided by the scale: the gradient of the location up to a factor 1 + 1/ν. Where q is
+    small, u² has what is needed, and where it is large, q: the other one may be beyond the dtype.
+    """
+
+    is_near: Any
+    share: Any
+    rest: Any
+    df_share: Any
+    df_square: Any
+    excess: Any
+    influence: Any
+    influence_over_df: Any
+
+    @classmethod
+    def of(cls, xp: Any, pred: Any, target: Any) -> _Parts:
+        location, log_scale, log_df = pred
+        residual = location - target
+        standardised, scaled = _standardised(xp, pred, target)
+        is_near = xp.abs(scaled) < 1.0
+        share, rest = xp.unit(scaled) * xp.unit(scaled), xp.rh(scaled) * xp.rh(scaled)
+        df_share = xp.where(is_near, standardised * standardised * rest, xp.mulexp(share, log_df))
+        logarithm = _log_one_plus_square(xp, pred, target, scaled)
+        difference = xp.where(is_near, -xp.log1pmx(-share), logarithm - share)
+        # u⁴/ν as a fourth power: u² and q may be beyond the dtype where it is not.
+        root = xp.mulexp(standardised, -log_df / 4)
+        fourth = root * root * root * root
+        df_square = xp.where(is_near, fourth * rest * rest, xp.mulexp(share * share, log_df))
+        # Below the limit the difference is q²/2, which may vanish where ν·q²/2 does not.
+        excess = xp.where(xp.abs(scaled) < LINEAR, fourth / 2, xp.mulexp(difference, log_df))
+        near, far = xp.mulexp(residual, -2 * log_scale) * rest, share / residual
+        return cls(
+            is_near=is_near,
+            share=share,
+            rest=rest,
+            df_share=df_share,
+            df_square=df_square,
+            excess=excess,
+            influence=xp.where(is_near, near, xp.mulexp(far, log_df)),
+            influence_over_df=xp.where(is_near, xp.mulexp(near, -log_df), far),
+        )
