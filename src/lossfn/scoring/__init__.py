@@ -2,6 +2,14 @@
 
 from lossfn.losses.probability import Brier, LogScore, Spherical
 from lossfn.losses.ranked import RankedProbabilityScore
+from lossfn.scoring.closed_form import (
+    crps_laplace,
+    crps_logistic,
+    crps_lognormal,
+    crps_mixture_normal,
+    crps_normal,
+    crps_student_t,
+)
 from lossfn.scoring.convex import SavageScore, savage
 from lossfn.scoring.ensemble import crps_ensemble, energy_score, variogram_score
 from lossfn.scoring.moments import dawid_sebastiani, dawid_sebastiani_ensemble
@@ -17,7 +25,13 @@ __all__ = [
     "SavageScore",
     "Spherical",
     "crps_ensemble",
+    "crps_laplace",
+    "crps_logistic",
+    "crps_lognormal",
+    "crps_mixture_normal",
+    "crps_normal",
     "crps_quantiles",
+    "crps_student_t",
     "dawid_sebastiani",
     "dawid_sebastiani_ensemble",
     "energy_score",
