@@ -46,7 +46,7 @@ class Loss:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         # By position only where one parameter leaves no doubt.
-        several = len(inspect.get_annotations(cls)) > 1
+        several = len(inspect.get_annotations(cls)) + len(dataclasses.fields(cls)) > 1
         dataclasses.dataclass(frozen=True, kw_only=several, repr="__repr__" not in cls.__dict__)(cls)
 
     def __post_init__(self) -> None:
