@@ -152,7 +152,7 @@ class CRPSLogistic(LocationScaleScore):
     >>> from lossfn import CRPSLogistic
     >>> value, gradient = CRPSLogistic().value_and_gradient([[1.0, 0.0]], [3.0])
     >>> print(value.round(6), gradient.round(6))
-    1.253856 [[-0.761594 -0.269333]]
+    1.253856 [[-0.761594 -0.269332]]
     """
 
     elicits = "logistic location and scale"

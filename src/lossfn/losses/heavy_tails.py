@@ -185,7 +185,7 @@ class StudentTNLL(Likelihood):
     >>> from lossfn import StudentTNLL
     >>> value, gradient = StudentTNLL().value_and_gradient([[1.0, 0.0, 0.0]], [3.0])
     >>> print(value.round(6), gradient.round(6))
-    1.835229 [[-0.8      -0.6       0.011572]]
+    1.835229 [[-0.8      -0.6      -0.188428]]
     """
 
     min_log_scale: float | None = real(default=None, symbol=r"s_{\min}", doc="floor under the log-scale", optional=True)

@@ -216,7 +216,7 @@ class BetaNLL(PointwiseLoss):
     >>> from lossfn import BetaNLL
     >>> value, gradient = BetaNLL(beta=1.0).value_and_gradient([[1.0, math.log(4.0)]], [3.0])
     >>> print(value.round(6), gradient)
-    4.772589 [[-2.  1.]]
+    4.772589 [[-2.  0.]]
     """
 
     beta: float = nonnegative(

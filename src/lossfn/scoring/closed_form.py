@@ -76,7 +76,7 @@ def crps_student_t(df: Any, location: Any, scale: Any, target: Any) -> Any:
     --------
     >>> from lossfn.scoring import crps_student_t
     >>> print(crps_student_t(5.0, 0.0, 1.0, [0.0, 2.0]).round(6))
-    [0.258495 1.379439]
+    [0.257025 1.397036]
     """
     from scipy.special import betaln, stdtr
 
@@ -109,7 +109,7 @@ def crps_lognormal(location: Any, scale: Any, target: Any) -> Any:
     --------
     >>> from lossfn.scoring import crps_lognormal
     >>> print(crps_lognormal(0.0, 1.0, [1.0, 4.0]).round(6))
-    [0.396887 1.854639]
+    [0.267405 1.983407]
     """
     from scipy.special import erf, erfcx
 
