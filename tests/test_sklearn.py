@@ -31,7 +31,9 @@ from lossfn import (
     Pinball,
     PointwiseLoss,
     Poisson,
+    SigmoidMargin,
     SquaredError,
+    fields,
     to_signed,
 )
 from lossfn.sklearn import LinearClassifier, LinearRegressor
@@ -54,7 +56,15 @@ def target_of(loss: PointwiseLoss, signal: Array) -> Array:
     if loss.task == "binary":
         noise = np.random.default_rng(1).logistic(size=len(signal))
         return (signal - np.median(signal) + noise > 0).astype(int)
-    return np.maximum(signal.round(), 0.0) if loss.target.low >= 0 else signal
+    if loss.target.low < 0:
+        return signal
+    # Amounts > 0, or counts.
+    return np.maximum(signal.round(), 0.5 if loss.target.open_low else 0.0)
+
+
+def encoded(loss: PointwiseLoss, target: Array) -> Array:
+    """Return the target as the loss itself takes it; estimators take labels 0 and 1."""
+    return to_signed(target) if loss.target is fields.SIGNED else target
 
 
 def model_of(loss: PointwiseLoss, **options: Any) -> Any:
@@ -64,8 +74,7 @@ def model_of(loss: PointwiseLoss, **options: Any) -> Any:
 def objective(model: Any, features: Array, target: Array, weight: Array | None = None) -> float:
     """Compute the documented objective at the fitted coefficients."""
     loss = model.loss
-    if isinstance(loss, Hinge):
-        target = to_signed(target)
+    target = encoded(loss, target)
     scores = features @ np.atleast_2d(model.coef_).T + model.intercept_
     pred = scores if len(loss.heads) > 1 else scores[:, 0]
     value = np.average(loss.elementwise(pred, target), weights=weight)
@@ -257,18 +266,30 @@ def test_hinge_equals_support_vector_classification(l2: float) -> None:
 # ---- optimality ---------------------------------------------------------------------------------------------------
 
 
-TRAINABLE = [loss for loss in DEFAULTS if -1e300 in loss.prediction]
+TRAINABLE = [
+    loss
+    for loss in DEFAULTS
+    # One number a target; losses of several heads with kinks have no solver that is sure of the minimum.
+    if -1e300 in loss.prediction
+    and isinstance(loss.target, fields.Domain)
+    and (len(loss.heads) == 1 or loss.smoothness >= 1)
+]
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("loss", [loss for loss in TRAINABLE if loss.smoothness >= 1], ids=label)
+# Of SigmoidMargin, which is bounded, coefficients may grow without end.
+@pytest.mark.parametrize(
+    "loss",
+    [loss for loss in TRAINABLE if loss.smoothness >= 1 and not isinstance(loss, SigmoidMargin)],
+    ids=label,
+)
 def test_smooth_losses_end_where_the_gradient_vanishes(loss: PointwiseLoss, fit_intercept: bool) -> None:
     features, target, weight = draw(200, 3)
     target = target_of(loss, target)
     model = model_of(loss, l2=0.01, fit_intercept=fit_intercept).fit(features, target, weight)
     scores = features @ np.atleast_2d(model.coef_).T + model.intercept_
     pred = scores if len(loss.heads) > 1 else scores[:, 0]
-    rows = loss.gradient(pred, target, weight=weight).reshape(scores.shape)
+    rows = loss.gradient(pred, encoded(loss, target), weight=weight).reshape(scores.shape)
     # Where the curvature is infinite at ties, the objective is flat long before its gradient vanishes.
     atol = 1e-3 if loss.smoothness == 1 and loss.gradient_lipschitz is None else 1e-7
     np.testing.assert_allclose(rows.T @ features + 0.01 * np.atleast_2d(model.coef_), 0.0, atol=atol)

@@ -257,49 +257,6 @@ def _valid_numbers(domain: Domain, owner: str, name: str, value: Any) -> tuple[f
 
 
 @dataclass(frozen=True)
-class ClassWeights:
-    """A parameter with one weight for each class, kept as a tuple so that losses stay hashable."""
-
-    doc: str
-    symbol: ClassVar[str] = "w"
-    values: ClassVar[str] = "one finite number >= 0 for each class, or None"
-    in_target_units: ClassVar[bool] = False
-
-    def validate(self, owner: str, name: str, value: Any) -> Any:
-        """Return a tuple of floats, or ``None``."""
-        if value is None:
-            return None
-        try:
-            weights = tuple(float(weight) for weight in value)
-        except TypeError:
-            raise TypeError(f"{owner}: {name} must be a sequence of one number a class; got {value!r}") from None
-        for position, weight in enumerate(weights):
-            if not 0 <= weight < math.inf:
-                raise ValueError(f"{owner}: {name}[{position}] must be a finite number >= 0; got {weight}")
-        if not any(weights):
-            raise ValueError(f"{owner}: {name} must hold a number > 0; got {value!r}")
-        return weights
-
-
-@dataclass(frozen=True)
-class ClassIndex:
-    """An optional parameter that is an integer."""
-
-    doc: str
-    symbol: ClassVar[str] = ""
-    values: ClassVar[str] = "an integer, or None"
-    in_target_units: ClassVar[bool] = False
-
-    def validate(self, owner: str, name: str, value: Any) -> Any:
-        """Return an int, or ``None``."""
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{owner}: {name} must be an integer; got {value!r}")
-        return int(value)
-
-
-@dataclass(frozen=True)
 class Count:
     """A parameter that is a whole number of at least 1."""
 
@@ -384,16 +341,6 @@ def choice(*, default: Any, options: tuple[Any, ...], doc: str) -> Any:
 def unit_interval(*, default: float, symbol: str, doc: str, **options: Any) -> Any:
     """Declare a parameter in (0, 1]."""
     return _declare(default, POSITIVE_FRACTION, symbol, doc, **options)
-
-
-def class_weights(*, default: tuple[float, ...] | None, doc: str) -> Any:
-    """Declare a parameter with one number >= 0 for each class, or ``None``."""
-    return dataclasses.field(default=default, metadata={"parameter": ClassWeights(doc)})
-
-
-def class_index(*, default: None, doc: str) -> Any:
-    """Declare an optional parameter that is an integer."""
-    return dataclasses.field(default=default, metadata={"parameter": ClassIndex(doc)})
 
 
 def count(*, default: int, symbol: str, doc: str) -> Any:

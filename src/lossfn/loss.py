@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
-from lossfn import checks, fields, reduce
+from lossfn import checks, class_fields, fields, reduce
 from lossfn.engine import batch as batches
 from lossfn.equivalents import Equivalent
 from lossfn.fields import Domain, Parts
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
         fields.open_fractions,
         fields.choice,
         fields.unit_interval,
-        fields.class_weights,
-        fields.class_index,
+        class_fields.class_weights,
+        class_fields.class_index,
     ),
 )
 @dataclasses.dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lossfn import checks, constant, reduce
+from lossfn.class_fields import class_index, class_weights
 from lossfn.engine import rows
 from lossfn.engine.batch import Batch
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.rows import Part, RowEvaluator
-from lossfn.fields import class_index, class_weights
 from lossfn.loss import Loss
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from functools import cached_property
 
+from lossfn.class_fields import class_weights
 from lossfn.equivalents import Equivalent
-from lossfn.fields import class_weights, nonnegative, real, unit_interval
+from lossfn.fields import nonnegative, real, unit_interval
 from lossfn.losses import class_terms
 from lossfn.pointwise import PointwiseLoss
 from lossfn.softmax import INPUTS, SoftmaxLoss
