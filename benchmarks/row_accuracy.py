@@ -16,15 +16,14 @@ from scipy import special
 from sklearn._loss import loss as sklearn_losses
 
 from benchmarks import rule
-from benchmarks.exact_rows import DIGITS as DIGITS_OF_SUMS
-from benchmarks.exact_rows import KINDS, KNOWN, Entries, reference
+from benchmarks.exact_rows import DIGITS as DIGITS_OF_SUMS, KINDS, KNOWN, Entries, reference
 from benchmarks.judge import breaches
 from benchmarks.measure import DIGITS, PATHS, Score
 from benchmarks.points import FLOATS, Array, in_precision
 from benchmarks.tables import number, short, table
 from lossfn import CrossEntropy, Distillation, RowwiseLoss, SoftmaxLoss
 from lossfn.engine import dispatch
-from lossfn.losses import ROW_LOSSES
+from lossfn.losses.index import ROW_LOSSES
 
 LENGTHS = (3, 10, 1000)
 #: For the cross-entropy alone.

@@ -18,9 +18,9 @@ import pytest
 
 import lossfn
 from lossfn import fields
-from lossfn.catalogue import sample
 from lossfn.engine import dispatch
-from lossfn.losses import LOSSES
+from lossfn.losses.index import LOSSES
+from lossfn.registry import sample
 
 hypothesis.settings.register_profile("lossfn", deadline=None, max_examples=30, derandomize=True, database=None)
 hypothesis.settings.load_profile("lossfn")

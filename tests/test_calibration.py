@@ -13,8 +13,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from conftest import in_library, raises, run_python
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import lossfn
 from lossfn.calibration import (

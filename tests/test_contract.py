@@ -286,7 +286,7 @@ def test_samples_are_valid(loss):
 
 
 def test_the_catalogue_holds_every_loss_once():
-    from lossfn.losses import LOSSES, ROW_LOSSES
+    from lossfn.losses.index import LOSSES, ROW_LOSSES
 
     assert [type(entry.loss) for entry in lossfn.catalogue()] == [*LOSSES, *ROW_LOSSES]
     assert len({entry.name for entry in lossfn.catalogue()}) == len(LOSSES) + len(ROW_LOSSES)

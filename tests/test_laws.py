@@ -22,8 +22,7 @@ from conftest import (
     take,
     through,
 )
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import lossfn
 from lossfn import (

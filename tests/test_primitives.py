@@ -14,8 +14,13 @@ import mpmath
 import numpy as np
 import pytest
 
-from lossfn.engine.primitives import LOGICAL, PRIMITIVES, gamma_coefficients, normal_coefficients
-from lossfn.engine.primitives import coefficients as tables
+from lossfn.engine.primitives import (
+    LOGICAL,
+    PRIMITIVES,
+    coefficients as tables,
+    gamma_coefficients,
+    normal_coefficients,
+)
 from lossfn.engine.primitives.kernels import float32, float64
 from lossfn.engine.primitives.kernels.compile import njit
 

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 import lossfn
 from lossfn.engine import dispatch
-from lossfn.losses import ROW_LOSSES
 from lossfn.losses.distillation import Distillation
+from lossfn.losses.index import ROW_LOSSES
 
 K = 3
 #: Losses of a number instead of a class are tested in test_ordinal.py.

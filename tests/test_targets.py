@@ -14,8 +14,8 @@ from conftest import assert_close, every_numpy_path, every_path, raises, through
 
 import lossfn
 from lossfn import fields
-from lossfn.catalogue import sample
 from lossfn.engine import dispatch
+from lossfn.registry import sample
 
 
 class Wins(lossfn.PointwiseLoss):

@@ -15,9 +15,9 @@ import typer
 from lossfn.comparison.problems import DataError
 
 if TYPE_CHECKING:
-    from lossfn.catalogue import Entry
     from lossfn.comparison import Comparison
     from lossfn.comparison.reading import Columns
+    from lossfn.registry import Entry
 
 application = typer.Typer(
     add_completion=False,
@@ -140,7 +140,7 @@ def _compare(columns: Columns, **settings: Any) -> Comparison:
 
 def read_losses(text: str) -> list[str]:
     """Split a list of losses at its commas, except inside parentheses, and check each of them."""
-    from lossfn.catalogue import parse_loss
+    from lossfn.registry import parse_loss
 
     parts, depth = [""], 0
     for character in text:
@@ -218,8 +218,8 @@ def list_losses(
 
 def _select_losses(task: str | None, elicits: str | None) -> list[Entry]:
     """Return the entries of the catalogue that fit; what fits none is refused with what there is."""
-    from lossfn.catalogue import catalogue
     from lossfn.reference.sheet import properties_of, tasks_of
+    from lossfn.registry import catalogue
 
     entries = list(catalogue())
     for option, wanted, words_of in (("--task", task, tasks_of), ("--elicits", elicits, properties_of)):
@@ -239,9 +239,9 @@ def show(
     ] = None,
 ) -> None:
     """Show one loss: formulas, properties, parameters, the same loss in other libraries, and when to use it."""
-    from lossfn.catalogue import parse_loss
     from lossfn.reference.sheet import Sheet
     from lossfn.reference.terminal import Reference
+    from lossfn.registry import parse_loss
 
     try:
         loss = parse_loss(name)

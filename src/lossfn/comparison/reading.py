@@ -113,8 +113,7 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pa.Table:
-    from pyarrow import ArrowInvalid
-    from pyarrow import csv as arrow_csv
+    from pyarrow import ArrowInvalid, csv as arrow_csv
 
     _check_text(path)
     parse = arrow_csv.ParseOptions(newlines_in_values=True)

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lossfn.catalogue import catalogue
 from lossfn.reference.figure import as_svg, panels, pictured, setting
 from lossfn.reference.sheet import Sheet, families
+from lossfn.registry import catalogue
 
 INDEX = "README.md"
 NOTICE = "<!-- Written by `make docs` from the catalogue: change the losses, not this page. -->"

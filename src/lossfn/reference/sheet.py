@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from lossfn import fields
-from lossfn.catalogue import Entry, snake_case
 from lossfn.equivalents import Equivalent
 from lossfn.reference.docstring import Docstring, read_docstring
+from lossfn.registry import Entry, snake_case
 
 # The engine's letters for the variables that make a formula shortest.
 VARIABLES = {"r": "residual", "m": "margin"}

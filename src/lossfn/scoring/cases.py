@@ -10,8 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from lossfn import checks, fields, reduce
-from lossfn.engine import batch as batches
-from lossfn.engine import threads
+from lossfn.engine import batch as batches, threads
 from lossfn.engine.batch import Batch
 
 Array = np.ndarray[Any, Any]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lossfn.engine.primitives.kernels.scalar import Kernel, Scalar, clamp, fabs, fma, select
-from lossfn.engine.primitives.kernels.scalar import sqrt as root
+from lossfn.engine.primitives.kernels.scalar import Kernel, Scalar, clamp, fabs, fma, select, sqrt as root
 
 
 def _limit(u: Scalar) -> float:

@@ -67,7 +67,7 @@ def catalogue() -> Iterator[Entry]:
     >>> [entry.name for entry in lossfn.catalogue()][:4]
     ['squared_error', 'half_squared_error', 'absolute_error', 'minkowski']
     """
-    from lossfn.losses import LOSSES, ROW_LOSSES
+    from lossfn.losses.index import LOSSES, ROW_LOSSES
 
     for loss_class in (*LOSSES, *ROW_LOSSES):
         variants = tuple(loss_class(**setting) for setting in loss_class.variants)
@@ -127,7 +127,7 @@ def _literal(node: ast.expr, text: str) -> Any:
 
 
 def _named(name: str, settings: dict[str, Any]) -> Loss:
-    from lossfn.losses import LOSSES, ROW_LOSSES
+    from lossfn.losses.index import LOSSES, ROW_LOSSES
 
     known = {snake_case(loss_class.__name__): loss_class for loss_class in (*LOSSES, *ROW_LOSSES)}
     wanted = snake_case(name)
