@@ -19,7 +19,6 @@ import pytest
 import lossfn
 from lossfn import fields
 from lossfn.engine import dispatch
-from lossfn.losses.index import LOSSES
 from lossfn.registry import sample
 
 hypothesis.settings.register_profile("lossfn", deadline=None, max_examples=30, derandomize=True, database=None)
@@ -59,9 +58,9 @@ def distinct(losses: list[Any]) -> list[Any]:
     """Return one loss for each definition: parameters that are not structural share kernels and source."""
     chosen = {}
     for loss in losses:
-        parameters = fields.parameters_of(type(loss)).items()
-        structure = [getattr(loss, name) for name, field in parameters if not field.is_symbolic(getattr(loss, name))]
-        chosen.setdefault((type(loss), *structure), loss)
+        values = [(field, getattr(loss, name)) for name, field in fields.parameters_of(type(loss)).items()]
+        structure = [value for field, value in values if not field.is_symbolic(value)]
+        chosen.setdefault((type(loss), len(loss.heads), *structure), loss)
     return list(chosen.values())
 
 
@@ -81,7 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of one loss in one process, where it is derived, compiled and traced once; others by file."""
     for item in items:
         loss = item.callspec.params.get("loss") if hasattr(item, "callspec") else None
-        group = type(loss).__name__ if type(loss) in LOSSES else item.path.stem
+        group = type(loss).__name__ if isinstance(loss, lossfn.Loss) else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
 
 
