@@ -27,6 +27,7 @@ from benchmarks.points import (
     is_margin_loss,
     is_special_at_zero,
 )
+from benchmarks.steps import NEAR, NEARNESS, SPARE_DIGITS, VANISHING, scale_of, steps_and_digits
 from lossfn import PointwiseLoss, fields
 from lossfn.engine.oracle import ARITHMETIC
 from lossfn.engine.primitives import FAMILIES
@@ -47,15 +48,6 @@ ONE_SIDED: tuple[tuple[Stencil, Stencil], ...] = (
     (((-2, 1.0), (-1, -2.0), (0, 1.0)), ((0, 1.0), (1, -2.0), (2, 1.0))),
 )
 
-#: A step is so many digits below the distance to anything special; differences err by its square.
-NEARNESS = 25
-SPARE_DIGITS = 100
-#: Beyond this size, exponentials are zero or infinite in every dtype, and steps grow with the number.
-LARGE = 1e6
-#: Nearer than this to something special, derivatives are trusted only if they pass a test.
-NEAR = 1e-20
-#: Zero in every dtype, and its reciprocal infinite.
-VANISHING = mpmath.mpf(10) ** -340
 #: The logarithm of the number that stands for infinity is between this and its square.
 GROWING = 100
 #: Digits of the number that stands for infinity; its reciprocal stands for the distance from a boundary.
@@ -245,7 +237,7 @@ def _at_point(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list
     more_digits = int(-1.3 * np.log10(float(np.finfo(heads.dtype).smallest_subnormal)))
     for nearest, more in ((NEAR, 0), (0.0, more_digits)):
         with mpmath.workdps(1000):
-            steps, digits = _steps_and_digits(loss, place, variable, nearest)
+            steps, digits = steps_and_digits(loss, place, variable, nearest)
         with mpmath.workdps(digits + more):
             around = Neighbourhood(loss, place, steps)
             result, trusted = _entries(loss, around, counted, variable, crosses)
@@ -275,8 +267,10 @@ def _entries(
                 continue
             number = around.derivative(orders)
             # At a tie, and where curvature jumps, a central difference errs by its step.
-            may_err = any(orders) and (is_kink or (variable == 0 and heads == 1)) and not _scale(loss, around.place)
+            may_err = any(orders) and (is_kink or (variable == 0 and heads == 1)) and not scale_of(loss, around.place)
             if may_err and abs(number) < around.steps[0] * 1e5:
+                number = mpmath.mpf(0)
+            if variable == 0 and heads > 1 and any(orders) and abs(number) <= around.noise(orders, cancelling=False):
                 number = mpmath.mpf(0)
             if around.is_hidden(orders, number):
                 result[kind].append(Entry((), mpmath.mpf(0)))
@@ -289,47 +283,10 @@ def _entries(
     return result, trusted
 
 
-def _steps_and_digits(loss: PointwiseLoss, place: list[Any], variable: Any, nearest: float) -> tuple[list[Any], int]:
-    """Return a step for each coordinate and the digits that third differences need with them.
-
-    Steps are far below the distance to every feature; where the loss is smooth, not farther below than for a distance
-    of ``nearest``.
-    """
-    heads = len(loss.heads)
-    edges = [edge for edge in (loss.prediction.low, loss.prediction.high) if np.isfinite(edge)]
-    if is_special_at_zero(loss):
-        nearest = 0.0
-    steps = []
-    scale = _scale(loss, place)
-    for position, x in enumerate(place):
-        if scale and (position == 0 or (position >= heads and loss.target == fields.REAL)):
-            # A residual counts in units of its scale, however small or large that is.
-            distance = min(max(scale, abs(variable) * NEAR**2), abs(variable)) if variable else scale
-            steps.append(mpmath.ldexp(1, mpmath.mag(distance) - int(NEARNESS / 0.301)))
-            continue
-        distances = [max(abs(x), mpmath.mpf(nearest))]
-        if position == 0 or position >= heads:
-            distances.append(max(abs(variable), mpmath.mpf(nearest)) or mpmath.mpf(1))
-            if loss.smoothness < 2:
-                distances += [abs(abs(variable) - feature) for feature in features(loss)]
-        if has_kinks_of_several_heads(loss):
-            near = place[:heads] if position >= heads else [x]
-            distances += [min(abs(head - place[-1]), mpmath.mpf(1)) for head in near]
-        distances += [abs(x - edge) for edge in edges if position < heads]
-        distance = min((distance for distance in distances if distance), default=mpmath.mpf(1))
-        if distance < LARGE:
-            distance = min(distance, mpmath.mpf(1))
-        # A power of two, so that steps are never rounded.
-        steps.append(mpmath.ldexp(1, mpmath.mag(distance) - int(NEARNESS / 0.301)))
-    # Two orders in the heads, and one more there or in the target.
-    largest = max(1, *map(abs, place))
-    bits = 2 * mpmath.mag(largest / min(steps[:heads])) + mpmath.mag(largest / min(steps))
-    return steps, int(0.302 * bits) + SPARE_DIGITS
-
-
 def _has_kink(loss: PointwiseLoss, around: Neighbourhood) -> bool:
     """Whether the first derivative that jumps, according to the declaration, jumps here."""
-    if loss.smoothness > 1:
+    # A floor under a scale has a kink of its own, which is not one of the residual.
+    if loss.smoothness > 1 or (has_scale(loss) and type(loss).smoothness > 1):
         return False
     left, right = _both_sides(loss, around)
     wider_left, wider_right = _both_sides(loss, around, steps=2)
@@ -361,7 +318,7 @@ def _at_limit(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list
     is_boundary = any(float(head) in (loss.prediction.low, loss.prediction.high) for head in heads if np.isfinite(head))
     step = (tiny if is_boundary else 1) * mpmath.mpf(10) ** -NEARNESS
     steps = [step] * (len(heads) + len(parts))
-    if _scale(loss, places) and places[0] == exact_parts[0]:
+    if scale_of(loss, places) and places[0] == exact_parts[0]:
         # At a tie the scale decides what is small, and it may be vanishing.
         steps[0] = steps[-1] = tiny * mpmath.mpf(10) ** -NEARNESS
     around = Neighbourhood(loss, [*places, *exact_parts], steps)
@@ -392,7 +349,7 @@ def _limit_entry(around: Neighbourhood, farther: Neighbourhood, orders: tuple[in
         # Logarithms of what stands for infinity are infinite, too.
         return Entry((mpmath.sign(number) * mpmath.inf,), mpmath.mpf(0))
     # Differences err by the square of the step, which is all that remains at a root.
-    if abs(number) < 10 * max(around.steps) ** 2:
+    if not has_scale(around.given) and abs(number) < 10 * max(around.steps) ** 2:
         return Entry((mpmath.mpf(0),), mpmath.mpf(0))
     return Entry((number,), around.sensitivity(orders, counted))
 
@@ -406,16 +363,6 @@ def _variable(loss: PointwiseLoss, heads: Array, parts: Array) -> tuple[Any, flo
         return head * target, float(head * target)
     with np.errstate(over="ignore"):
         return head - target, float(heads[0] - parts[0])
-
-
-def _scale(loss: PointwiseLoss, place: list[Any]) -> Any:
-    """Return the predicted scale of the residual where there is one; smaller ones than any number are the same."""
-    if not has_scale(loss):
-        return None
-    logarithm = place[1] / 2 if loss.heads[1] == "log_variance" else place[1]
-    if "log_df" in loss.heads:
-        logarithm += min(place[2], 0) / 2
-    return mpmath.exp(max(logarithm, mpmath.log(VANISHING)))
 
 
 def _continuous_parts(loss: PointwiseLoss, parts: Array) -> list[int]:

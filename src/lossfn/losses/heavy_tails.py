@@ -219,12 +219,13 @@ class StudentTNLL(Likelihood):
         parts = _Parts.of(xp, pred, target)
         share, rest, df_share = parts.share, parts.rest, parts.df_share
         residual = pred[0] - target
-        curvature = xp.where(
+        slope = rest * (rest - share)
+        far = (rest - share) * share / residual / residual
+        location = xp.where(
             parts.is_near,
-            xp.mulexp(rest * (rest - share), -2 * log_scale),
-            (rest - share) * share / residual / residual,
+            xp.mulexp(slope, -2 * log_scale) + xp.mulexp(slope, -2 * log_scale - log_df),
+            far + xp.mulexp(far, log_df),
         )
-        location = curvature + xp.mulexp(curvature, xp.where(parts.is_near, -log_df, log_df))
         location_scale = -2 * rest * (parts.influence + parts.influence_over_df)
         location_df = share * parts.influence - rest * parts.influence_over_df
         scale_df = share * rest - parts.df_square
@@ -305,6 +306,11 @@ class _Parts(NamedTuple):
         # Below the limit the difference is q²/2, which may vanish where ν·q²/2 does not.
         excess = xp.where(xp.abs(scaled) < LINEAR, fourth / 2, xp.mulexp(difference, log_df))
         near, far = xp.mulexp(residual, -2 * log_scale) * rest, share / residual
+        # Dividing by ν keeps the ratio of both exact; where ν is small, the numerator alone may be below the dtype.
+        many = log_df > 0.0
+        near_over_df = xp.mulexp(
+            xp.where(many, near, residual * rest), xp.where(many, -log_df, -2 * log_scale - log_df)
+        )
         return cls(
             is_near=is_near,
             share=share,
@@ -313,5 +319,5 @@ class _Parts(NamedTuple):
             df_square=df_square,
             excess=excess,
             influence=xp.where(is_near, near, xp.mulexp(far, log_df)),
-            influence_over_df=xp.where(is_near, xp.mulexp(near, -log_df), far),
+            influence_over_df=xp.where(is_near, near_over_df, far),
         )
