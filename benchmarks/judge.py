@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from benchmarks import rule
 from benchmarks.exact import KINDS, Table, limits, reference
 from benchmarks.measure import PATHS, Score, compute, numbers_for_nan, score, wrong_limits
-from benchmarks.points import Points, finite_points, in_precision, limit_points, nan_points
+from benchmarks.points import Points, finite_points, in_precision, limit_points, nan_points, thinned
 from benchmarks.tables import number
-from lossfn import PointwiseLoss
+from lossfn import PointwiseLoss, fields
 
 
 @dataclass
@@ -41,11 +43,18 @@ class Judgement:
         return max(self.scores[path, kind].units for path in PATHS)
 
 
-def judge(loss: PointwiseLoss, dtype: str, size: int) -> Judgement:
-    """Measure one loss in one dtype, at about ten times ``size`` points."""
+def judge(loss: PointwiseLoss, dtype: str, size: int, values: float = np.inf) -> Judgement:
+    """Measure one loss in one dtype, at about ten times ``size`` points.
+
+    Derivatives and their conditions are differences of values in high precision, which take nearly all of the time;
+    a limit on ``values`` leaves points out.
+    """
     rounded = in_precision(loss, dtype)
     units = rule.claim(loss).units
     points, at_limits = finite_points(rounded, dtype, size), limit_points(rounded, dtype)
+    if np.isfinite(values):
+        most = max(1, int(values / values_for_a_point(loss)))
+        points, at_limits = thinned(points, most), thinned(at_limits, max(1, most // 3))
     at_nan = nan_points(rounded, dtype)
     result = Judgement(loss, dtype, points, reference(rounded, points))
     exact_limits = limits(rounded, at_limits)
@@ -59,6 +68,12 @@ def judge(loss: PointwiseLoss, dtype: str, size: int) -> Judgement:
             wrong += [f"not NaN: {text}" for text in numbers_for_nan(at_nan, nan[kind])]
             result.wrong += [f"{kind} by {path}: {text}" for text in wrong]
     return result
+
+
+def values_for_a_point(loss: PointwiseLoss) -> int:
+    """Return about how many values the differences of one point take: all derivatives, and how each of them changes."""
+    heads, coordinates = len(loss.heads), len(loss.heads) + len(fields.domains_of(loss.target))
+    return (1 + heads + heads**2) * (1 + coordinates)
 
 
 def breaches(kind: str, result: Score, units: float, *, is_nonnegative: bool) -> Iterator[str]:

@@ -138,6 +138,18 @@ def limit_points(loss: PointwiseLoss, dtype: str) -> Points:
     return _every_pair(loss, np.array(rows, real), targets)
 
 
+def thinned(points: Points, most: int) -> Points:
+    """Return at most so many of the points, drawn from all of their sorts."""
+    if len(points) <= most:
+        return points
+    kept = np.sort(np.random.default_rng(len(points)).choice(len(points), most, replace=False))
+    target = points.target
+    return Points(
+        points.heads[kept],
+        type(target)(*(part[kept] for part in target)) if isinstance(target, tuple) else target[kept],
+    )
+
+
 def nan_points(loss: PointwiseLoss, dtype: str) -> Points:
     """Return points where one head is not a number."""
     real = FLOATS[dtype]

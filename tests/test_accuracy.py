@@ -19,13 +19,16 @@ from lossfn.engine import oracle
 #: Points of each sort; the official table takes more.
 SIZE = 3
 
+#: High-precision values for the points of one loss; other settings of it share most of its formula.
+VALUES = {True: 900, False: 300}
+
 every_dtype = pytest.mark.parametrize("dtype", FLOATS)
 
 
 @every_dtype
 @every_variant
 def test_errors_stay_within_what_the_loss_claims(loss: Any, dtype: str) -> None:
-    wrong = judge(loss, dtype, SIZE).wrong
+    wrong = judge(loss, dtype, SIZE, VALUES[loss in DEFAULTS]).wrong
     assert not wrong, "\n".join(wrong)
 
 
