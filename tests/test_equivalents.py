@@ -1,4 +1,7 @@
-"""Every equivalent that a loss states is executed in the other library, and its factor compared."""
+"""Every equivalent that a loss states is executed in the other library, and its factor compared.
+
+Settings of boosted trees are executed in ``test_boosting_equivalents.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw, label
+from conftest import draw, label, take
 
 import lossfn
 from lossfn.equivalents import BOOSTING, MODULES, Equivalent
@@ -24,6 +27,16 @@ of_functions = pytest.mark.parametrize(
     ("loss", "there"),
     [pytest.param(loss, there, id=f"{label(loss)}-{there.library}") for loss, there in CASES if not there.is_objective],
 )
+
+
+def rows_of(loss: Any, there: Equivalent) -> tuple[Any, Any]:
+    """Draw rows for which the statement holds."""
+    pred, target = draw(loss, 120)
+    if there.rows:
+        target = np.round(target)
+    kept = np.flatnonzero(there.rows_for(loss, pred, target))[:40]
+    assert len(kept) == 40
+    return take(pred, kept), take(target, kept)
 
 
 def arrays(library: str, *values: Any) -> list[Any]:
@@ -49,11 +62,7 @@ def computed(there: Equivalent, loss: Any, pred: Any, target: Any) -> float:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @of_functions
 def test_equivalents_compute_the_stated_multiple(loss: Any, there: Equivalent) -> None:
-    pred, target = draw(loss, 40)
-    if "whole" in there.note:
-        target = np.floor(target)
-    if "labels only" in there.note:
-        target = np.round(target)
+    pred, target = rows_of(loss, there)
     theirs, ours = computed(there, loss, pred, target), float(loss(pred, target))
     if there.constant:
         # What does not depend on the prediction is gone in a difference.
@@ -61,16 +70,6 @@ def test_equivalents_compute_the_stated_multiple(loss: Any, there: Equivalent) -
         theirs, ours = theirs - computed(there, loss, other, target), ours - float(loss(other, target))
     # Keras clips probabilities and adds 1e-7, PyTorch bounds variances.
     np.testing.assert_allclose(theirs, there.factor_for(loss) * ours, rtol=2e-6, atol=1e-9)
-
-
-# The boosting engines are executed where the adapters to them are: here only the settings are formed.
-def test_objectives_are_settings_with_a_factor() -> None:
-    objectives = [(loss, there) for loss, there in CASES if there.is_objective]
-    assert objectives
-    for loss, there in objectives:
-        name = "loss_function" if there.library == "CatBoost" else "objective"
-        assert "None" not in there.settings_for(loss)[name]
-        assert there.factor_for(loss) > 0
 
 
 def test_every_variant_of_a_statement_is_executed() -> None:

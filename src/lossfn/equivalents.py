@@ -7,6 +7,8 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 #: Libraries of functions, with the module that a call starts from.
 MODULES = {
     "PyTorch": "torch",
@@ -14,6 +16,8 @@ MODULES = {
     "optax": "optax",
     "scikit-learn": "sklearn",
     "SciPy": "scipy",
+    "torchmetrics": "torchmetrics",
+    "scoringrules": "scoringrules",
 }
 
 #: Libraries of boosted trees, which take a loss as settings of a training run.
@@ -33,13 +37,24 @@ class Equivalent:
         settings of the training run.
     factor : str
         An expression of the parameters: what the other library computes is this times the mean of the loss. For
-        boosted trees this holds of the gradient; many replace the Hessian by a number of their own.
+        boosted trees this holds of the gradient.
     when : str
         An expression of the parameters: the settings for which this holds. Empty for all.
+    rows : str
+        An expression of ``pred``, ``target`` and the parameters: the rows for which this holds. Empty for all.
     constant : bool
         Whether the values also differ by terms that do not depend on the prediction.
     note : str
         What else differs: clipping, encodings of the target.
+    labels : str
+        Of boosted trees: an expression for the target that they take. Empty where it is the same.
+    curvature : str
+        Of boosted trees: an expression for what takes the place of the Hessian, in terms of ``pred``, ``target``, the
+        parameters and the ``hessian`` of the loss; like the gradient it is multiplied by ``factor`` there. Empty where
+        it is the Hessian, or its diagonal where a row has several scores.
+    exact_leaves : bool
+        Of boosted trees: whether the values of the leaves are replaced by the best constants of their rows, so that
+        the curvature only chooses where to split.
 
     Examples
     --------
@@ -54,8 +69,12 @@ class Equivalent:
     call: str
     factor: str = "1"
     when: str = ""
+    rows: str = ""
     constant: bool = False
     note: str = ""
+    labels: str = ""
+    curvature: str = ""
+    exact_leaves: bool = False
 
     def __post_init__(self) -> None:
         if self.library not in (*MODULES, *BOOSTING):
@@ -66,9 +85,26 @@ class Equivalent:
         """Whether this is a setting of a training run, not a function."""
         return self.library in BOOSTING
 
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know besides call and factor, code in double backticks."""
+        return [
+            *["up to terms without the prediction"] * self.constant,
+            *[self.note] * bool(self.note),
+            *[f"takes the target ``{self.labels}``"] * bool(self.labels),
+            *[f"for rows with ``{self.rows}``"] * bool(self.rows),
+            *[f"takes ``{self.curvature}`` for the Hessian"] * bool(self.curvature),
+            *["leaves get the best constants of their rows"] * self.exact_leaves,
+        ]
+
     def holds_for(self, loss: Any) -> bool:
         """Whether it holds for the parameters of this loss."""
         return not self.when or bool(_evaluate(self.when, _parameters(loss)))
+
+    def rows_for(self, loss: Any, pred: Any, target: Any) -> Any:
+        """Return for which rows of NumPy arrays it holds."""
+        names = {**_parameters(loss), "pred": pred, "target": target}
+        return np.broadcast_to(_evaluate(self.rows or "True", names), np.shape(pred)[:1])
 
     def factor_for(self, loss: Any) -> float:
         """Return the factor for the parameters of this loss."""
@@ -81,8 +117,7 @@ class Equivalent:
         root = MODULES[self.library]
         for name in {root, *_SUBMODULES.get(root, ())}:
             importlib.import_module(name)
-        modules = {name: importlib.import_module(name) for name in (root, "numpy")}
-        return _evaluate(self.call, {**names, **modules})
+        return _evaluate(self.call, {**names, root: importlib.import_module(root)})
 
     def settings_for(self, loss: Any) -> dict[str, Any]:
         """Return the settings of a training run, for libraries of boosted trees.
@@ -97,8 +132,31 @@ class Equivalent:
         settings: dict[str, Any] = _evaluate(f"dict({self.call})", _parameters(loss))
         return settings
 
+    def labels_for(self, loss: Any, target: Any) -> Any:
+        """Return the target that a library of boosted trees takes."""
+        return _evaluate(self.labels or "target", {**_parameters(loss), "target": target})
 
-_SUBMODULES = {"sklearn": ("sklearn.metrics",), "scipy": ("scipy.special", "scipy.stats")}
+    def curvature_for(self, loss: Any, pred: Any, target: Any, hessian: Any) -> Any:
+        """Return what boosted trees use for each score in place of ``hessian``, which is the exact one.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> lightgbm = lossfn.Huber.equivalents[-2]
+        >>> lightgbm.curvature_for(lossfn.Huber(), pred=[0.5, 7.0], target=[0.0, 0.0], hessian=[1.0, 0.0])
+        array([1., 1.])
+        """
+        names = {**_parameters(loss), "pred": pred, "target": target, "hessian": hessian}
+        curvature = np.empty(np.shape(hessian))
+        curvature[...] = _evaluate(self.curvature or "hessian", names)
+        return curvature
+
+
+_SUBMODULES = {
+    "sklearn": ("sklearn.metrics",),
+    "scipy": ("scipy.special", "scipy.stats"),
+    "torchmetrics": ("torchmetrics.functional",),
+}
 
 
 def _parameters(loss: Any) -> dict[str, Any]:
@@ -107,4 +165,4 @@ def _parameters(loss: Any) -> dict[str, Any]:
 
 def _evaluate(expression: str, names: dict[str, Any]) -> Any:
     # These expressions are the library's own.
-    return eval(expression, names)
+    return eval(expression, {**names, "numpy": np})

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lossfn import constant, fields
+from lossfn.equivalents import Equivalent
 from lossfn.fields import choice, real
 from lossfn.losses.counts import POISSON
 from lossfn.losses.deviance import ExponentialFamily, shortfall
@@ -40,6 +41,10 @@ class Gamma(ExponentialFamily):
 
     target = fields.POSITIVE
     convex = True
+    equivalents = (
+        Equivalent("XGBoost", "objective='reg:gamma'"),
+        Equivalent("LightGBM", "objective='gamma'"),
+    )
 
     def varying(self, xp: Any, pred: Any, target: Any) -> Any:
         quotient = xp.mulexp(target, -pred)
@@ -148,6 +153,11 @@ class Tweedie(ExponentialFamily):
     )
 
     variants = ({}, {"power": 0.0}, {"power": 2.0}, {"power": 2.5}, {"power": -1.0})
+    equivalents = (
+        Equivalent("XGBoost", "objective='reg:tweedie', tweedie_variance_power=power", when="1 < power < 2"),
+        Equivalent("LightGBM", "objective='tweedie', tweedie_variance_power=power", when="1 < power < 2"),
+        Equivalent("CatBoost", "loss_function=f'Tweedie:variance_power={power}'", when="1 < power < 2"),
+    )
 
     _form: ClassVar[ExponentialFamily | str]
 

@@ -20,6 +20,10 @@ INPUT_DOMAINS = {
     "probabilities": fields.PROBABILITY,
 }
 
+# For equivalents in other libraries.
+PLAIN = "inputs == 'logits' and pos_weight == 1 and label_smoothing == 0"
+LABELS = "(target == 0) | (target == 1)"
+
 
 class BinaryCrossEntropy(PointwiseLoss):
     """Negative log-likelihood of a label 0 or 1 (or of a probability of 1); elicits the probability of class 1.
@@ -99,31 +103,36 @@ class BinaryCrossEntropy(PointwiseLoss):
         Equivalent(
             "optax",
             "optax.losses.sigmoid_binary_cross_entropy(pred, target)",
-            when="inputs == 'logits' and pos_weight == 1 and label_smoothing == 0",
+            when=PLAIN,
         ),
         Equivalent(
             "scikit-learn",
             "sklearn.metrics.log_loss(target > 0.5, pred)",
             when="inputs == 'probabilities' and pos_weight == 1 and label_smoothing == 0",
-            note="labels only; probabilities are clipped by the resolution of their type",
+            rows=LABELS,
+            note="probabilities are clipped by the resolution of their type",
         ),
         Equivalent(
             "XGBoost",
             "objective='binary:logistic', scale_pos_weight=pos_weight",
             when="inputs == 'logits' and label_smoothing == 0",
+            rows="(pos_weight == 1) | (target == 0) | (target == 1)",
+            note="weighs labels 1 only, and no probabilities below 1",
         ),
         Equivalent(
             "LightGBM",
             "objective='binary', scale_pos_weight=pos_weight",
             when="inputs == 'logits' and label_smoothing == 0",
-            note="labels only; for probabilities objective='cross_entropy'",
+            rows=LABELS,
         ),
+        Equivalent("LightGBM", "objective='cross_entropy'", when=PLAIN, note="takes probabilities, too"),
         Equivalent(
             "CatBoost",
             "loss_function='Logloss', scale_pos_weight=pos_weight",
             when="inputs == 'logits' and label_smoothing == 0",
-            note="labels only; for probabilities loss_function='CrossEntropy'",
+            rows=LABELS,
         ),
+        Equivalent("CatBoost", "loss_function='CrossEntropy'", when=PLAIN, note="takes probabilities, too"),
     )
 
     def __post_init__(self) -> None:

@@ -52,8 +52,13 @@ class Poisson(ExponentialFamily):
     convex = True
     variants = ({}, {"constants": True})
     equivalents = (
-        Equivalent("PyTorch", "torch.nn.functional.poisson_nll_loss(pred, target)"),
-        Equivalent("Keras", "keras.losses.poisson(target, numpy.exp(pred))", note="takes the rate, plus 1e-7"),
+        Equivalent("PyTorch", "torch.nn.functional.poisson_nll_loss(pred, target)", when="not constants"),
+        Equivalent(
+            "Keras",
+            "keras.losses.poisson(target, numpy.exp(pred))",
+            when="not constants",
+            note="takes the rate, plus 1e-7",
+        ),
         Equivalent(
             "scikit-learn",
             "sklearn.metrics.mean_poisson_deviance(target, numpy.exp(pred))",
@@ -64,11 +69,17 @@ class Poisson(ExponentialFamily):
         Equivalent(
             "SciPy",
             "-scipy.stats.poisson.logpmf(target, numpy.exp(pred))",
-            constant=True,
-            note="takes whole counts and the rate",
+            when="constants",
+            rows="target == numpy.floor(target)",
+            note="takes the rate",
         ),
-        Equivalent("XGBoost", "objective='count:poisson'"),
-        Equivalent("LightGBM", "objective='poisson'"),
+        Equivalent(
+            "XGBoost",
+            "objective='count:poisson', max_delta_step=0.7",
+            note="leaf values stay within max_delta_step",
+            curvature="numpy.exp(pred + 0.7)",
+        ),
+        Equivalent("LightGBM", "objective='poisson', poisson_max_delta_step=0.7", curvature="numpy.exp(pred + 0.7)"),
         Equivalent("CatBoost", "loss_function='Poisson'"),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from lossfn import fields
 from lossfn.equivalents import Equivalent
 from lossfn.fields import half_open_fraction, nonnegative, open_fraction
+from lossfn.losses.binary import LABELS
 from lossfn.losses.links import checked
 from lossfn.pointwise import PointwiseLoss
 
@@ -117,6 +118,7 @@ class BinaryFocal(PointwiseLoss):
             "CatBoost",
             "loss_function=f'Focal:focal_alpha={alpha};focal_gamma={gamma}'",
             when="alpha is not None",
+            rows=LABELS,
         ),
     )
 

@@ -50,7 +50,14 @@ class Hinge(MarginLoss):
         Equivalent("Keras", "keras.losses.hinge(target, pred)", when="margin == 1"),
         Equivalent("optax", "optax.losses.hinge_loss(pred, target)", when="margin == 1"),
         Equivalent("scikit-learn", "sklearn.metrics.hinge_loss(target, pred)", when="margin == 1"),
-        Equivalent("XGBoost", "objective='binary:hinge'", when="margin == 1", note="labels 0 and 1"),
+        Equivalent(
+            "XGBoost",
+            "objective='binary:hinge'",
+            when="margin == 1",
+            note="takes labels 0 and 1",
+            labels="(target + 1) / 2",
+            curvature="numpy.where(pred * target < 1, 1, numpy.finfo('float32').tiny)",
+        ),
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:

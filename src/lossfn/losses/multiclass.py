@@ -63,9 +63,16 @@ class CrossEntropy(SoftmaxLoss):
         Equivalent("optax", "optax.softmax_cross_entropy_with_integer_labels(pred, target)", when=PLAIN),
         Equivalent("Keras", "keras.losses.sparse_categorical_crossentropy(target, pred, from_logits=True)", when=PLAIN),
         Equivalent("scikit-learn", "sklearn.metrics.log_loss(target, pred)", when="inputs == 'probabilities'"),
-        Equivalent("XGBoost", "objective='multi:softprob'", when=PLAIN),
-        Equivalent("LightGBM", "objective='multiclass'", when=PLAIN),
-        Equivalent("CatBoost", "loss_function='MultiClass'", when=PLAIN),
+        Equivalent("XGBoost", "objective='multi:softprob'", when=PLAIN, curvature="2 * hessian"),
+        Equivalent(
+            "LightGBM",
+            "objective='multiclass'",
+            when=PLAIN,
+            curvature="numpy.shape(pred)[1] / (numpy.shape(pred)[1] - 1) * hessian",
+        ),
+        Equivalent(
+            "CatBoost", "loss_function='MultiClass'", when=PLAIN, note="its Newton steps take the whole Hessian"
+        ),
     )
 
     @cached_property

@@ -8,7 +8,7 @@ import numpy as np
 
 from lossfn import constant, fields
 from lossfn.equivalents import Equivalent
-from lossfn.losses.binary import BinaryCrossEntropy
+from lossfn.losses.binary import LABELS, BinaryCrossEntropy
 from lossfn.pointwise import PointwiseLoss
 
 
@@ -59,7 +59,8 @@ class LogScore(ProbabilityScore):
         Equivalent(
             "scikit-learn",
             "sklearn.metrics.log_loss(target > 0.5, pred)",
-            note="labels only; probabilities are clipped by the resolution of their type",
+            rows=LABELS,
+            note="probabilities are clipped by the resolution of their type",
         ),
     )
 
@@ -95,7 +96,7 @@ class Brier(ProbabilityScore):
     lower_bound = 0.0
     equivalents = (
         Equivalent("PyTorch", "torch.nn.functional.mse_loss(pred, target)"),
-        Equivalent("scikit-learn", "sklearn.metrics.brier_score_loss(target > 0.5, pred)", note="labels only"),
+        Equivalent("scikit-learn", "sklearn.metrics.brier_score_loss(target > 0.5, pred)", rows=LABELS),
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:

@@ -53,9 +53,9 @@ class Pinball(PointwiseLoss):
     variants = ({}, {"tau": 0.1}, {"tau": 0.9})
     equivalents = (
         Equivalent("scikit-learn", "sklearn.metrics.mean_pinball_loss(target, pred, alpha=tau)"),
-        Equivalent("XGBoost", "objective='reg:quantileerror', quantile_alpha=tau"),
-        Equivalent("LightGBM", "objective='quantile', alpha=tau"),
-        Equivalent("CatBoost", "loss_function=f'Quantile:alpha={tau}'"),
+        Equivalent("XGBoost", "objective='reg:quantileerror', quantile_alpha=tau", curvature="1", exact_leaves=True),
+        Equivalent("LightGBM", "objective='quantile', alpha=tau", curvature="1", exact_leaves=True),
+        Equivalent("CatBoost", "loss_function=f'Quantile:alpha={tau}'", curvature="1", exact_leaves=True),
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:

@@ -137,9 +137,9 @@ class AbsoluteError(PointwiseLoss):
         Equivalent("PyTorch", "torch.nn.functional.l1_loss(pred, target)"),
         Equivalent("Keras", "keras.losses.mean_absolute_error(target, pred)"),
         Equivalent("scikit-learn", "sklearn.metrics.mean_absolute_error(target, pred)"),
-        Equivalent("XGBoost", "objective='reg:absoluteerror'"),
-        Equivalent("LightGBM", "objective='regression_l1'"),
-        Equivalent("CatBoost", "loss_function='MAE'", factor="1 / 2"),
+        Equivalent("XGBoost", "objective='reg:absoluteerror'", curvature="1", exact_leaves=True),
+        Equivalent("LightGBM", "objective='regression_l1'", curvature="1", exact_leaves=True),
+        Equivalent("CatBoost", "loss_function='MAE'", factor="1 / 2", curvature="2", exact_leaves=True),
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
@@ -243,7 +243,10 @@ class Minkowski(PointwiseLoss):
     convex = True
     lower_bound = 0.0
     variants = ({}, {"p": 1.0}, {"p": 2.0}, {"p": 3.0})
-    equivalents = (Equivalent("CatBoost", "loss_function=f'Lq:q={p}'"),)
+    equivalents = (
+        Equivalent("CatBoost", "loss_function=f'Lq:q={p}'", when="p >= 2"),
+        Equivalent("CatBoost", "loss_function=f'Lq:q={p}'", when="p < 2", curvature="1"),
+    )
 
     @property
     def smoothness(self) -> float:  # type: ignore[override]  # depends on a parameter here

@@ -64,7 +64,9 @@ class SquaredLogError(PointwiseLoss):
     lower_bound = 0.0
     equivalents = (
         Equivalent("scikit-learn", "sklearn.metrics.mean_squared_log_error(target, pred)"),
-        Equivalent("XGBoost", "objective='reg:squaredlogerror'", factor="1 / 2"),
+        Equivalent(
+            "XGBoost", "objective='reg:squaredlogerror'", factor="1 / 2", curvature="numpy.maximum(hessian, 2e-6)"
+        ),
     )
 
     def _log_ratio(self, xp: Any, pred: Any, target: Any) -> Any:
@@ -124,8 +126,22 @@ class AbsolutePercentageError(PointwiseLoss):
     lower_bound = 0.0
     equivalents = (
         Equivalent("scikit-learn", "sklearn.metrics.mean_absolute_percentage_error(target, pred)"),
-        Equivalent("LightGBM", "objective='mape'", note="divides by max(1, |target|)"),
-        Equivalent("CatBoost", "loss_function='MAPE'", note="divides by max(1, |target|)"),
+        Equivalent(
+            "LightGBM",
+            "objective='mape'",
+            rows="abs(target) >= 1",
+            note="smaller targets count as 1",
+            curvature="1",
+            exact_leaves=True,
+        ),
+        Equivalent(
+            "CatBoost",
+            "loss_function='MAPE'",
+            rows="abs(target) >= 1",
+            note="smaller targets count as 1",
+            curvature="1",
+            exact_leaves=True,
+        ),
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:

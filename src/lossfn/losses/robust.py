@@ -52,7 +52,7 @@ class Huber(PointwiseLoss):
         Equivalent("Keras", "keras.losses.huber(target, pred, delta=delta)"),
         Equivalent("optax", "optax.losses.huber_loss(pred, target, delta=delta)"),
         Equivalent("SciPy", "scipy.special.huber(delta, pred - target)"),
-        Equivalent("LightGBM", "objective='huber', alpha=delta"),
+        Equivalent("LightGBM", "objective='huber', alpha=delta", curvature="1"),
         Equivalent("CatBoost", "loss_function=f'Huber:delta={delta}'"),
     )
 
@@ -109,7 +109,7 @@ class SmoothL1(PointwiseLoss):
         Equivalent("Keras", "keras.losses.huber(target, pred, delta=beta)", factor="beta"),
         Equivalent("optax", "optax.losses.huber_loss(pred, target, delta=beta)", factor="beta"),
         Equivalent("SciPy", "scipy.special.huber(beta, pred - target)", factor="beta"),
-        Equivalent("LightGBM", "objective='huber', alpha=beta", factor="beta"),
+        Equivalent("LightGBM", "objective='huber', alpha=beta", factor="beta", curvature="1 / beta"),
         Equivalent("CatBoost", "loss_function=f'Huber:delta={beta}'", factor="beta"),
     )
 
@@ -216,7 +216,7 @@ class LogCosh(PointwiseLoss):
     equivalents = (
         Equivalent("Keras", "keras.losses.log_cosh(target, pred)", when="scale == 1"),
         Equivalent("optax", "optax.losses.log_cosh(pred, target)", when="scale == 1"),
-        Equivalent("CatBoost", "loss_function='LogCosh'", when="scale == 1"),
+        Equivalent("CatBoost", "loss_function='LogCosh'", when="scale == 1", exact_leaves=True),
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:

@@ -24,9 +24,9 @@ EXPLANATION = """\
 a picture of the Hessian is an infinite spike at a kink, which the Hessian leaves out.
 
 The *factor* of an equivalent in another library is what is computed there as a multiple of the loss here, both meant
-as means over the rows. Functions of PyTorch, Keras, optax, scikit-learn and SciPy are executed by the tests. The
-settings of XGBoost, LightGBM and CatBoost were read from their sources and are not executed yet; their factor is that
-of the gradient, and several of them replace the Hessian by a number of their own."""
+as means over the rows. Every row of these tables is executed by the tests: functions on drawn data, settings of
+XGBoost, LightGBM and CatBoost in trees whose leaves give away gradient and Hessian. Their factor is that of the
+gradient; several of them replace the Hessian by something of their own, which is stated then."""
 
 
 def pages() -> dict[str, str]:
@@ -135,8 +135,7 @@ def _other_definitions(loss: Any) -> list[Any]:
 
 
 def _equivalent(there: Any) -> list[str]:
-    notes = ["up to terms without the prediction"] * there.constant + [there.note] * bool(there.note)
-    call = "; ".join([f"`{there.call}`", *notes])
+    call = "; ".join([f"`{there.call}`", *map(_prose, there.remarks)])
     return [there.library, call, f"`{there.factor}`", f"`{there.when}`" if there.when else "all settings"]
 
 

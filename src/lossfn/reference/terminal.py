@@ -85,7 +85,6 @@ def _table(names: int) -> Table:
 def _equivalents(sheet: Sheet) -> list[tuple[str, str, str]]:
     rows = []
     for there in sheet.equivalents:
-        notes = ["up to terms without the prediction"] * there.constant + [there.note] * bool(there.note)
         factor = f"× {there.factor_for(sheet.loss):.4g}"
-        rows.append((there.library, factor, "; ".join([there.call, *notes])))
+        rows.append((there.library, factor, "; ".join([there.call, *there.remarks])))
     return rows
