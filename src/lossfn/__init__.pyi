@@ -101,6 +101,7 @@ from .losses.tube import (
     SquaredEpsilonInsensitive as SquaredEpsilonInsensitive,
 )
 from .numerics import to_signed as to_signed
+from .objective import scipy_objective as scipy_objective
 from .pointwise import AccuracyWarning as AccuracyWarning, PointwiseLoss as PointwiseLoss
 from .reduce import Total as Total
 from .registry import catalogue as catalogue, parse_loss as parse_loss

@@ -185,8 +185,7 @@ def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None
     target = np.asarray(batches.as_numpy(owner, "target", target))
     if target.ndim == 1:
         classes = int(target.max(initial=-1)) + 1 if classes is None else classes
-        # Some losses tell more classes apart than they have scores.
-        width = classes - (loss.classes_of(classes) - classes)
+        width = loss.width_of(target, classes)
         # A harmless prediction, so that targets and weights are checked as in every other call.
         loss.total(np.zeros((len(target), width)), target, weight=weight)
         # Only how often each class occurs matters.

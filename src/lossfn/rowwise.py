@@ -95,6 +95,16 @@ class RowwiseLoss(Loss):
         """Return how many classes rows of ``width`` scores tell apart; refuse a width that cannot be meant."""
         return width
 
+    def width_of(self, target: Any, classes: int | None = None) -> int:
+        """Return how many scores a row needs for such targets; without ``classes`` the largest index tells."""
+        parts = target if isinstance(target, tuple) else (target,)
+        width = next((np.shape(part)[-1] for part in parts if np.ndim(part) > 1), None)
+        if width is not None:
+            return int(width)
+        classes = int(np.max(parts[0], initial=-1)) + 1 if classes is None else classes
+        # Some losses tell more classes apart than they have scores.
+        return classes - (self.classes_of(classes) - classes)
+
     # ---- what follows -------------------------------------------------------------------------------------------
 
     @property

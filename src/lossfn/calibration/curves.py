@@ -14,8 +14,9 @@ from lossfn.calibration.base import Array, Calibrator, two_columns
 from lossfn.calibration.decomposition import Curve
 from lossfn.losses.binary import BinaryCrossEntropy
 from lossfn.numerics import log_sigmoid, sigmoid
+from lossfn.objective import LossTerm
+from lossfn.sklearn.coordinates import Coordinates
 from lossfn.sklearn.newton import Solution, minimize_smooth
-from lossfn.sklearn.objective import Coordinates, LossTerm, Objective
 
 INSIDE = dataclasses.replace(fields.OPEN_FRACTION, cure="with inputs='logits' nothing is rounded to 0 or 1")
 
@@ -47,9 +48,7 @@ def _fit_logistic(owner: str, features: Array, target: Array, weight: Array) -> 
     loss = BinaryCrossEntropy()
     coordinates = Coordinates.of(features, weight, 0.0, True)
     start = coordinates.start(np.atleast_1d(loss.optimal_constant(target, weight=weight)))
-    solution: Solution = minimize_smooth(
-        Objective(coordinates, LossTerm(loss, target, weight)), start, TOLERANCE, STEPS
-    )
+    solution: Solution = minimize_smooth(coordinates.objective(LossTerm(loss, target, weight)), start, TOLERANCE, STEPS)
     if solution.complaint:
         warnings.warn(f"{owner}: {solution.complaint}", ConvergenceWarning, stacklevel=3)
     coef, intercept = coordinates.to_features(solution.parameters)

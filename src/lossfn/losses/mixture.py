@@ -76,6 +76,9 @@ class MixtureDensity(RowwiseLoss):
             )
         return width
 
+    def width_of(self, target: Any, classes: int | None = None) -> int:
+        return 3 * self.components
+
     @property
     def formula(self) -> str:
         return r"-\log \sum_{j} p_{j} \frac{1}{\sigma_{j}} \varphi\left(\frac{y - \mu_{j}}{\sigma_{j}}\right)"

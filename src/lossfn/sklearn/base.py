@@ -15,11 +15,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lossfn.loss import Loss
 from lossfn.losses.regression import AbsoluteError
+from lossfn.objective import Array, LinearObjective, LossTerm, refused_scores
 from lossfn.pointwise import PointwiseLoss
 from lossfn.rowwise import RowwiseLoss
 
+from .coordinates import Coordinates
 from .newton import AT_INFINITY, UNCERTIFIED, Solution, minimize_smooth, minimize_uncertified
-from .objective import Array, Coordinates, LossTerm, Objective
 from .proximal import minimize_convex
 
 
@@ -92,20 +93,15 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
                 raise ValueError(
                     f"{name} cannot train {loss!r}: its scores are not those of classes, as the model's are"
                 )
-            several, takes_scores, domain = len(loss.parts) > 1, "probabilities" not in _inputs(loss), _inputs(loss)
-            targets, cure = " and ".join(part.removeprefix("target.") for part in loss.parts), ""
+            several = len(loss.parts) > 1
+            targets = " and ".join(part.removeprefix("target.") for part in loss.parts)
         else:
             several, targets = len(loss.target.labels) > 1, loss.target.name
-            takes_scores = -1e300 in loss.prediction and 1e300 in loss.prediction
-            domain, cure = loss.prediction.name, loss.prediction.cure
         if several:
             raise ValueError(f"{name} cannot train {loss!r}: its targets are {targets}, and y is a single number a row")
-        if not takes_scores:
-            advice = "use inputs='logits'" if hasattr(loss, "inputs") else cure
-            raise ValueError(
-                f"{name}: scores of a linear model can be any number, but {loss!r} takes {domain}"
-                f"{f'; {advice}' if advice else ''}"
-            )
+        domain = refused_scores(loss)
+        if domain:
+            raise ValueError(f"{name}: scores of a linear model can be any number, but {loss!r} takes {domain}")
 
     def _check_params(self) -> None:
         name = type(self).__name__
@@ -125,7 +121,7 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         term = LossTerm(loss, target, weight)
         coordinates = Coordinates.of(features, weight, float(self.l2), self.fit_intercept)
         start = coordinates.start(constant)
-        objective = Objective(coordinates, term)
+        objective = coordinates.objective(term)
         if not loss.convex and loss.task == "regression" and len(loss.heads) == 1 and loss.link == "identity":
             start = self._better_start(coordinates, objective, term, start)
         if not np.isfinite(start).all():
@@ -149,7 +145,9 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         self.objective_ = solution.value
         return coordinates.to_features(solution.parameters)
 
-    def _better_start(self, coordinates: Coordinates, objective: Objective, term: LossTerm, start: Array) -> Array:
+    def _better_start(
+        self, coordinates: Coordinates, objective: LinearObjective, term: LossTerm, start: Array
+    ) -> Array:
         """Return the start, or the coefficients of least absolute errors where their objective is lower.
 
         A loss that ignores outliers has local minima that ignore most of the data.
@@ -163,8 +161,3 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         features = validate_data(self, features, dtype=np.float64, reset=False)
         scores: Array = features @ self.coef_.T + self.intercept_
         return scores
-
-
-def _inputs(loss: RowwiseLoss) -> str:
-    """Say what scores mean to a loss of rows: logits where it does not say."""
-    return str(getattr(loss, "inputs", "logits")).replace("_", "-")

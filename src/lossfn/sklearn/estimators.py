@@ -15,12 +15,13 @@ from lossfn.loss import Loss
 from lossfn.losses.binary import BinaryCrossEntropy
 from lossfn.losses.multiclass import CrossEntropy
 from lossfn.losses.regression import SquaredError
+from lossfn.objective import Array, RowsTerm
 from lossfn.pointwise import PointwiseLoss
 from lossfn.rowwise import RowwiseLoss
 
 from .base import LinearModel
+from .coordinates import Coordinates
 from .newton import SEVERAL_KINKS, minimize_smooth, minimize_uncertified
-from .objective import Array, ClassesTerm, Coordinates, Objective
 
 # Losses are immutable, so that estimators may share a default.
 _SQUARED_ERROR = SquaredError()
@@ -271,7 +272,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
     ) -> tuple[Array, Array]:
         """Fit one linear map for each class and return coefficients (K, p) and intercepts (K,)."""
         coordinates = Coordinates.of(features, weight, float(self.l2), self.fit_intercept)
-        objective = Objective(coordinates, ClassesTerm(loss, codes, weight))
+        objective = coordinates.objective(RowsTerm(loss, codes, weight))
         # Bounded losses are flat around their own best constant, where a rare class has hardly any probability left.
         start = coordinates.start(np.zeros(len(self.classes_)))
         if loss.hessian_is_partial:

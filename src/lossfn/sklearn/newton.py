@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import brentq, minimize
 
-from .objective import Array, Objective, Point
+from lossfn.objective import Array, LinearObjective, Point
 
 # Up to this number of parameters the Hessian is cheap to form and to decompose.
 NEWTON_LIMIT = 1000
@@ -46,7 +46,7 @@ class Solution(NamedTuple):
     complaint: str = ""
 
 
-def minimize_smooth(objective: Objective, start: Array, tolerance: float, max_steps: int) -> Solution:
+def minimize_smooth(objective: LinearObjective, start: Array, tolerance: float, max_steps: int) -> Solution:
     """Minimise an objective with a continuous gradient.
 
     ``tolerance`` is the decrease of the objective, relative to its size, below which another step is not worthwhile.
@@ -56,7 +56,7 @@ def minimize_smooth(objective: Objective, start: Array, tolerance: float, max_st
     return _lbfgs(objective, start, tolerance, max_steps)
 
 
-def _newton(objective: Objective, start: Array, tolerance: float, max_steps: int) -> Solution:
+def _newton(objective: LinearObjective, start: Array, tolerance: float, max_steps: int) -> Solution:
     """Newton's method in a trust region: each step minimises the quadratic model within a radius.
 
     A line search would need a Hessian made positive first; the trust region takes negative curvature (focal loss) and
@@ -104,7 +104,7 @@ class _QuadraticModel:
     There the minimum within any radius costs next to nothing.
     """
 
-    def __init__(self, objective: Objective, point: Point, first: Point) -> None:
+    def __init__(self, objective: LinearObjective, point: Point, first: Point) -> None:
         # Heads differ in units (a mean and a log-variance): the curvature at the first point puts them on one scale.
         curvature = np.abs(np.einsum("nhh->h", first.row_hessian()))
         unit = 1.0 / np.sqrt(np.where(curvature > 0.0, curvature, 1.0))
@@ -160,7 +160,7 @@ class _QuadraticModel:
         return shifted(shift), False
 
 
-def _recedes(objective: Objective, point: Point, move: Array, displacement: Array, predicted: float) -> bool:
+def _recedes(objective: LinearObjective, point: Point, move: Array, displacement: Array, predicted: float) -> bool:
     """Whether the objective still falls along a multiple of the last step.
 
     Around a minimum it rises: with a quadratic, by 48 times the predicted decrease for eight steps. Where the minimum
@@ -173,14 +173,14 @@ def _recedes(objective: Objective, point: Point, move: Array, displacement: Arra
 
 
 def minimize_uncertified(
-    objective: Objective, start: Array, tolerance: float, max_steps: int, complaint: str
+    objective: LinearObjective, start: Array, tolerance: float, max_steps: int, complaint: str
 ) -> Solution:
     """Minimise an objective that has kinks as well as L-BFGS can; ``complaint`` says what it cannot know."""
     solution = _lbfgs(objective, start, tolerance, max_steps)
     return solution._replace(complaint=solution.complaint or complaint)
 
 
-def _lbfgs(objective: Objective, start: Array, tolerance: float, max_steps: int) -> Solution:
+def _lbfgs(objective: LinearObjective, start: Array, tolerance: float, max_steps: int) -> Solution:
     first = objective.at(start)
     # L-BFGS-B takes objectives below 1 for converged unless they are brought to the size 1.
     size = abs(first.value) if abs(first.value) > TINY else 1.0

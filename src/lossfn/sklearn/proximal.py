@@ -22,10 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lossfn.objective import Array, LossTerm
 from lossfn.pointwise import PointwiseLoss
 
+from .coordinates import Coordinates
 from .newton import EPSILON, NOT_CONVERGED, SMALLEST_SHARE, TINY, Solution, minimize_smooth
-from .objective import Array, Coordinates, LossTerm, Objective
 
 # After a round that took few steps, the width shrinks by this factor. Narrow envelopes are curved in few rows only,
 # so that Newton's method has little to go by: the width should not outrun the multipliers.
@@ -133,7 +134,7 @@ def minimize_convex(
 ) -> Solution:
     """Minimise an objective whose loss is convex but has kinks; one head."""
     loss, target, weight = term.loss, term.target, term.weight
-    exact = Objective(coordinates, term)
+    exact = coordinates.objective(term)
     point = exact.at(start)
     slopes = loss.gradient(exact.scores(start)[:, 0], target, reduction="none")
     share = weight / weight.sum()
@@ -145,7 +146,7 @@ def minimize_convex(
     accuracy = FIRST_ACCURACY
     while steps < max_steps:
         smoothed = EnvelopeTerm(loss, target, weight, width, multipliers)
-        inner = minimize_smooth(Objective(coordinates, smoothed), best.parameters, accuracy, max_steps - steps)
+        inner = minimize_smooth(coordinates.objective(smoothed), best.parameters, accuracy, max_steps - steps)
         steps += inner.steps
         scores = exact.scores(inner.parameters)
         solution, subgradients = smoothed.split(scores)
