@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from lossfn.fields import domains_of
 from lossfn.loss import Loss
-from lossfn.losses.binary import BinaryCrossEntropy
-from lossfn.losses.multiclass import CrossEntropy
 from lossfn.losses.regression import SquaredError
 from lossfn.objective import Array, RowsTerm
 from lossfn.pointwise import PointwiseLoss
 from lossfn.rowwise import RowwiseLoss
 
 from .base import LinearModel
+from .classes import ClassLabels
 from .coordinates import Coordinates
 from .newton import SEVERAL_KINKS, minimize_smooth, minimize_uncertified
 
@@ -135,7 +134,7 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
         return tags
 
 
-class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
+class LinearClassifier(ClassLabels, LinearModel):
     r"""Linear classification with any loss of a binary target, or any loss of rows for two classes or more.
 
     Minimises
@@ -214,11 +213,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
     ['low' 'middle' 'high'] (3, 1)
     """
 
-    _tasks = ("binary", "multiclass")
     _instead = "LinearRegressor"
-
-    loss_: PointwiseLoss | RowwiseLoss
-    classes_: np.ndarray[Any, Any]
 
     def __init__(
         self,
@@ -239,32 +234,15 @@ class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
         features, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
-        kind = type_of_target(labels, input_name="y", raise_unknown=True)
         kept = weight > 0
         if not kept.all():
             features, labels, weight = features[kept], labels[kept], weight[kept]
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                "LinearClassifier needs samples of 2 classes with positive weight, but the data contains only one "
-                f"class: {self.classes_.tolist()}"
-            )
-        default = BinaryCrossEntropy() if len(self.classes_) == 2 else CrossEntropy()
-        loss = self._checked(default if self.loss is None else self.loss)
+        loss, target = self._encode(labels)
         if isinstance(loss, RowwiseLoss):
-            coef, intercept = self._minimize_rows(loss, features, codes, weight)
-        elif len(self.classes_) == 2:
-            (domain,) = domains_of(loss.target)
-            negative, positive = domain.members or (domain.low, domain.high)
-            coef, intercept = self._minimize(loss, features, np.where(codes == 1, positive, negative), weight)
+            coef, intercept = self._minimize_rows(loss, features, target, weight)
         else:
-            # The first sentence is the one that scikit-learn asks for.
-            raise ValueError(
-                f"Only binary classification is supported. The type of the target is {kind}. {loss!r} is a loss of two "
-                f"classes, and there are {len(self.classes_)}: use a loss of rows such as CrossEntropy(), or leave out "
-                "loss="
-            )
-        self.loss_, self.coef_, self.intercept_ = loss, coef, intercept
+            coef, intercept = self._minimize(loss, features, target, weight)
+        self.coef_, self.intercept_ = coef, intercept
         return self
 
     def _minimize_rows(
@@ -283,32 +261,3 @@ class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
             parameters = solution.parameters - solution.parameters.mean(axis=0)
             solution = solution._replace(parameters=parameters)
         return self._record(loss, coordinates, solution)
-
-    def decision_function(self, X: Any) -> Array:  # noqa: N803
-        """Return scores: of two classes (n,), where a positive one means the second class; of more (n, n_classes)."""
-        scores = self._scores(X)
-        if len(self.classes_) > 2:
-            return scores
-        return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
-
-    def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Return the class that ``decision_function`` says."""
-        scores = self.decision_function(X)
-        codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        labels: np.ndarray[Any, Any] = self.classes_[codes]
-        return labels
-
-    @available_if(lambda self: self.loss is None or self.loss.gives_probability)  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: Any) -> Array:  # noqa: N803
-        """Return probabilities of the classes (n, n_classes), for losses whose minimiser implies them."""
-        scores = self._scores(X)
-        if isinstance(self.loss_, RowwiseLoss):
-            probabilities: Array = self.loss_.inverse_link(scores)
-            return probabilities
-        second = self.loss_.inverse_link(scores[:, 0])
-        return np.column_stack([1.0 - second, second])
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = not isinstance(self.loss, PointwiseLoss)
-        return tags
