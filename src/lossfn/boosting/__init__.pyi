@@ -1,0 +1,5 @@
+"""The index of lossfn.boosting: every public name and where it lives."""
+
+from .estimators import BoostedClassifier as BoostedClassifier, BoostedRegressor as BoostedRegressor
+from .objective import Metric as Metric, Objective as Objective
+from .xgboost import XGBoostMetric as XGBoostMetric, XGBoostObjective as XGBoostObjective

@@ -1,0 +1,306 @@
+"""Boosted trees for regression and classification, as scikit-learn calls them."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+
+try:
+    from sklearn.base import RegressorMixin
+except ImportError as error:
+    raise ImportError("estimators need scikit-learn, an optional extra: pip install 'lossfn[sklearn]'") from error
+
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from lossfn.fields import domains_of
+from lossfn.loss import Loss
+from lossfn.losses.regression import SquaredError
+from lossfn.pointwise import PointwiseLoss
+from lossfn.sklearn.classes import ClassLabels
+from lossfn.sklearn.parameters import LossParameters
+
+from .engines import Array, engine_of
+from .objective import check_loss
+
+_SQUARED_ERROR = SquaredError()
+
+
+class BoostedModel(LossParameters):
+    """What both estimators share: parameters, training and raw scores."""
+
+    model_: Any
+    start_: Array
+
+    def __init__(
+        self,
+        loss: Loss | None,
+        *,
+        engine: str = "lightgbm",
+        curvature: str | None = None,
+        n_estimators: int = 100,
+        learning_rate: float = 0.1,
+        random_state: int | None = None,
+        **engine_params: Any,
+    ) -> None:
+        self.loss = loss
+        self.engine = engine
+        self.curvature = curvature
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.engine_params = engine_params
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, those for the engine among them; with ``deep``, those of the loss too."""
+        return {**super().get_params(deep=deep), **self.engine_params}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters: the estimator's, the loss's as ``loss__delta``, and the engine's by any other name."""
+        own = set(super().get_params(deep=False))
+        for name in list(params):
+            if name not in own and not name.startswith("loss__"):
+                self.engine_params = {**self.engine_params, name: params.pop(name)}
+        return super().set_params(**params)
+
+    def _check_params(self) -> None:
+        name = type(self).__name__
+        for parameter, kind in (("n_estimators", Integral), ("learning_rate", Real)):
+            value = getattr(self, parameter)
+            if not isinstance(value, kind) or isinstance(value, bool) or not 0 < float(value) < np.inf:
+                expected = "an integer >= 1" if kind is Integral else "a finite number > 0"
+                raise ValueError(f"{name}: {parameter} must be {expected}; got {value!r}")
+        for parameter, instead in (("objective", "loss"), ("loss_function", "loss"), ("base_score", "loss")):
+            if parameter in self.engine_params:
+                raise ValueError(f"{name}: {parameter}= is refused, because it follows from {instead}=")
+
+    def _train(self, loss: Any, features: Array, target: Array, weight: Array, classes: int | None) -> None:
+        """Train the engine's model from the best constant."""
+        if not weight.any():
+            raise ValueError(f"{type(self).__name__}: at least one sample needs a positive weight")
+        engine = engine_of(type(self).__name__, self.engine)
+        objective = engine.objective(loss, self.curvature)
+        self.start_ = objective.start(target, weight, classes=classes)
+        objective.count_rows(self.start_, target, weight)
+        params = {"learning_rate": self.learning_rate, **self.engine_params}
+        if self.random_state is not None:
+            params["random_state"] = self.random_state
+        self.model_ = engine.train(objective, features, target, weight, self.start_, self.n_estimators, params)
+
+    def _scores(self, features: Any) -> Array:
+        check_is_fitted(self)
+        features = validate_data(self, features, dtype=np.float32, ensure_all_finite="allow-nan", reset=False)
+        return engine_of(type(self).__name__, self.engine).scores(self.model_, features)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]
+    """Gradient boosted trees trained with any loss of a numeric target, by XGBoost, LightGBM or CatBoost.
+
+    Training starts from the loss's best constant, which the model holds, and predictions are on the scale of the
+    target. Sample weights are those of the loss.
+
+    Parameters
+    ----------
+    loss : PointwiseLoss
+        What to minimise. Its parameters are parameters of the estimator: ``loss__delta``.
+    engine : {"lightgbm", "xgboost", "catboost"}
+        Who builds the trees.
+    curvature : {"exact", "majorizing", "diagonal_bound", "fitted", "engine"}, optional
+        What stands for the second derivative, see ``lossfn.boosting.Objective``.
+    n_estimators : int
+        Rounds of boosting; each adds a tree for each head of the loss.
+    learning_rate : float
+        By which each tree is shrunk.
+    random_state : int, optional
+        Seed of the engine, for parameters that subsample.
+    **engine_params
+        Native parameters of the engine, such as ``max_depth`` or ``min_child_weight``. Curvatures are sums over the
+        rows of a leaf, so that limits of them count rows times the curvature of a row.
+
+    Attributes
+    ----------
+    model_ : object
+        The engine's model.
+    start_ : ndarray of shape (n_heads,)
+        The best constant on the raw scale, from which training started.
+    n_features_in_ : int
+        Number of features.
+
+    See Also
+    --------
+    BoostedClassifier : two or more classes.
+    lossfn.sklearn.LinearRegressor : linear models.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lossfn import Huber
+    >>> from lossfn.boosting import BoostedRegressor
+    >>> x = np.arange(40.0)[:, None]
+    >>> y = np.where(x[:, 0] < 20, 1.0, 5.0)
+    >>> y[3] = 1000.0
+    >>> model = BoostedRegressor(Huber(delta=1.0), engine="xgboost", n_estimators=50, nthread=1).fit(x, y)
+    >>> print(model.predict([[7.0], [30.0]]).round(1))
+    [1. 5.]
+    """
+
+    _tasks = ("regression",)
+    _instead = "BoostedClassifier"
+    loss: PointwiseLoss
+
+    def __init__(
+        self,
+        loss: PointwiseLoss = _SQUARED_ERROR,
+        *,
+        engine: str = "lightgbm",
+        curvature: str | None = None,
+        n_estimators: int = 100,
+        learning_rate: float = 0.1,
+        random_state: int | None = None,
+        **engine_params: Any,
+    ) -> None:
+        super().__init__(
+            loss,
+            engine=engine,
+            curvature=curvature,
+            n_estimators=n_estimators,
+            learning_rate=learning_rate,
+            random_state=random_state,
+            **engine_params,
+        )
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Fit to features (n, p), where NaN means missing, and targets (n,)."""
+        loss = check_loss(type(self).__name__, self._checked(self.loss))
+        self._check_task(loss)
+        self._check_params()
+        features, target = validate_data(
+            self, X, y, dtype=np.float32, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
+        )
+        weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
+        self._train(loss, features, target.astype(np.float64), weight, None)
+        return self
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """Return predictions on the scale of the target; of several heads the first, such as the mean."""
+        natural: Array = self.loss.inverse_link(self._raw(X))
+        return natural if natural.ndim == 1 else natural[:, 0]
+
+    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]
+    def predict_heads(self, X: Any) -> Array:  # noqa: N803
+        """Return all heads on their natural scale (n, n_heads): quantiles, or mean and log-variance."""
+        natural: Array = self.loss.inverse_link(self._raw(X))
+        return natural
+
+    def _raw(self, features: Any) -> Array:
+        scores = self._scores(features)
+        return scores if scores.shape[1] > 1 else scores[:, 0]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if isinstance(self.loss, PointwiseLoss):
+            tags.target_tags.positive_only = all(domain.low >= 0 for domain in domains_of(self.loss.target))
+            # The score is R², which rewards predictions of the mean only.
+            tags.regressor_tags.poor_score = self.loss.elicits != "mean"
+        return tags
+
+
+class BoostedClassifier(ClassLabels, BoostedModel):
+    """Gradient boosted trees trained with any loss of a binary target, or any loss of rows for two classes or more.
+
+    Classes may have any labels. ``predict`` follows ``decision_function``: its sign, or the class of the largest score.
+    ``predict_proba`` gives the probabilities that the loss's minimiser implies, corrected for focal weights,
+    ``pos_weight`` or label smoothing.
+
+    Parameters
+    ----------
+    loss : PointwiseLoss or RowwiseLoss, optional
+        What to minimise; without it, ``BinaryCrossEntropy()`` for two classes and ``CrossEntropy()`` for more. Its
+        parameters are parameters of the estimator: ``loss__gamma``.
+    engine : {"lightgbm", "xgboost", "catboost"}
+        Who builds the trees.
+    curvature : {"exact", "majorizing", "diagonal_bound", "fitted", "engine"}, optional
+        What stands for the second derivative, see ``lossfn.boosting.Objective``.
+    n_estimators : int
+        Rounds of boosting; each adds a tree for each score of a row.
+    learning_rate : float
+        By which each tree is shrunk.
+    random_state : int, optional
+        Seed of the engine, for parameters that subsample.
+    **engine_params
+        Native parameters of the engine, such as ``max_depth`` or ``min_child_weight``. Curvatures are sums over the
+        rows of a leaf, so that limits of them count rows times the curvature of a row.
+
+    Attributes
+    ----------
+    loss_ : PointwiseLoss or RowwiseLoss
+        What was minimised.
+    classes_ : ndarray of shape (n_classes,)
+        The labels of rows of positive weight.
+    model_ : object
+        The engine's model.
+    start_ : ndarray of shape (1,) or (n_classes,)
+        The best constant on the raw scale, from which training started.
+    n_features_in_ : int
+        Number of features.
+
+    See Also
+    --------
+    BoostedRegressor : numeric targets.
+    lossfn.sklearn.LinearClassifier : linear models.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lossfn import BinaryFocal
+    >>> from lossfn.boosting import BoostedClassifier
+    >>> x = np.arange(40.0)[:, None]
+    >>> y = np.where(x[:, 0] < 20, "low", "high")
+    >>> model = BoostedClassifier(BinaryFocal(gamma=2.0), engine="xgboost", n_estimators=20, nthread=1).fit(x, y)
+    >>> print(model.predict([[7.0], [30.0]]))
+    ['low' 'high']
+    """
+
+    _instead = "BoostedRegressor"
+
+    def __init__(
+        self,
+        loss: Loss | None = None,
+        *,
+        engine: str = "lightgbm",
+        curvature: str | None = None,
+        n_estimators: int = 100,
+        learning_rate: float = 0.1,
+        random_state: int | None = None,
+        **engine_params: Any,
+    ) -> None:
+        super().__init__(
+            loss,
+            engine=engine,
+            curvature=curvature,
+            n_estimators=n_estimators,
+            learning_rate=learning_rate,
+            random_state=random_state,
+            **engine_params,
+        )
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Fit to features (n, p), where NaN means missing, and labels (n,)."""
+        if self.loss is not None:
+            self._check_task(check_loss(type(self).__name__, self._checked(self.loss)))
+        self._check_params()
+        features, labels = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
+        check_classification_targets(labels)
+        weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
+        kept = weight > 0
+        loss, target = self._encode(labels[kept])
+        self._train(loss, features[kept], target, weight[kept], len(self.classes_))
+        return self

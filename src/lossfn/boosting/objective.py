@@ -1,0 +1,189 @@
+"""What every engine asks of a loss: gradient and curvature of each row, a start value, the number of outputs."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lossfn import fields
+from lossfn.equivalents import Equivalent
+from lossfn.loss import Loss
+from lossfn.objective import refused_scores
+from lossfn.pointwise import PointwiseLoss
+from lossfn.registry import snake_case
+from lossfn.rowwise import RowwiseLoss
+
+from .curvature import CURVATURES, BoostedLoss, as_in_engine, default_curvature, gradient_and_curvature
+
+# The best constant is infinite where a rate or probability is 0 or 1, or two quantiles are one. Boosting starts at this
+# logarithm or logit then: from infinity no gradient leads back.
+FARTHEST_START = 10.0
+
+
+class Objective:
+    """A loss as boosting engines train with it; subclasses pack it for one engine.
+
+    Parameters
+    ----------
+    loss : PointwiseLoss or RowwiseLoss
+        What to minimise. Engines add the curvatures of the rows of a leaf, so that limits such as
+        ``min_child_weight`` are in units of rows: the loss is summed, never averaged.
+    curvature : {"exact", "majorizing", "diagonal_bound", "fitted", "engine"}, optional
+        What stands for the second derivative, always weighted as the gradient. ``"exact"`` is its diagonal, as it is
+        for convex losses with a continuous curvature; for others it is raised to the fitted one where it is less,
+        because zero and negative curvature stall trees or throw them far off. ``"majorizing"`` and
+        ``"diagonal_bound"`` are those of the loss. ``"fitted"`` is one number for all rows: the curvature of the
+        parabola that has the data's mean squared gradient at their mean loss. ``"engine"`` is what the installed
+        engine's own objective uses, for losses that it has. By default it is majorizing for robust losses of a
+        residual without kinks, else exact.
+    """
+
+    #: The name of the engine, as in ``lossfn.equivalents``.
+    engine: ClassVar[str]
+
+    def __init__(self, loss: BoostedLoss, curvature: str | None = None) -> None:
+        self.loss = check_loss(type(self).__name__, loss)
+        self.curvature = default_curvature(loss) if curvature is None else curvature
+        self._equivalent = self._look_up() if curvature == "engine" else None
+        self._check_curvature()
+        self.unit: Any = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.loss!r}, curvature={self.curvature!r})"
+
+    # ---- what engines ask ---------------------------------------------------------------------------------------
+
+    def derivatives(self, scores: Any, target: Any, weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return weighted gradient and curvature, in the shape of ``scores``: (N,), or (N, H) of several outputs."""
+        gradient, curvature = self._derivatives(scores, labels_for(self.loss, target), weight)
+        if self.unit is None:
+            return gradient, curvature
+        return (gradient / self.unit).astype(gradient.dtype), (curvature / self.unit).astype(gradient.dtype)
+
+    def count_rows(self, start: Any, target: Any, weight: Any = None) -> None:
+        """Measure curvature in rows from now on, for losses whose scores are in units of the target.
+
+        Gradients and curvatures of each output are divided by its mean curvature at the start. This changes no step,
+        but makes limits and penalties of the engine, such as ``min_child_weight`` and ``lambda``, independent of the
+        units of the target: otherwise they stop all training of an absolute error in cents. For other losses, where a
+        curvature is a share of a row or a count, nothing changes, nor where it is the engine's own.
+        """
+        loss = self.loss
+        if self.curvature == "engine" or loss.task != "regression" or getattr(loss, "link", "") != "identity":
+            return
+        rows = len(target)
+        scores = np.tile(start, (rows, 1)) if len(start) > 1 else np.full(rows, start[0])
+        _, curvature = self._derivatives(scores, target, weight)
+        mean = curvature.sum(axis=0) / (rows if weight is None else np.sum(weight))
+        self.unit = np.where(mean > 0, mean, 1.0)
+
+    def _derivatives(self, scores: Any, target: Any, weight: Any) -> tuple[np.ndarray, np.ndarray]:
+        if self._equivalent is None:
+            return gradient_and_curvature(self.loss, self.curvature, scores, target, weight)
+        return as_in_engine(self.loss, self._equivalent, scores, target, weight)
+
+    def start(self, target: Any, weight: Any = None, *, classes: int | None = None) -> np.ndarray:
+        """Return the raw scores to start from, (H,): the best constant, or ±10 where that is infinite.
+
+        ``classes`` says how many there are, for losses of rows; without it, the largest label does.
+        """
+        target = labels_for(self.loss, target)
+        if isinstance(self.loss, RowwiseLoss):
+            best = self.loss.optimal_constant(target, weight=weight, classes=classes)
+        else:
+            best = np.atleast_1d(self.loss.optimal_constant(target, weight=weight))
+        start: np.ndarray = np.nan_to_num(best, nan=0.0, posinf=FARTHEST_START, neginf=-FARTHEST_START)
+        return start
+
+    # ---- checks -------------------------------------------------------------------------------------------------
+
+    def _look_up(self) -> Equivalent:
+        """Return the engine's own objective for this loss."""
+        for equivalent in self.loss.equivalents:
+            if equivalent.library == self.engine and equivalent.holds_for(self.loss):
+                return equivalent
+        raise ValueError(
+            f"{type(self).__name__}: {self.engine} has no objective of its own for {self.loss!r}, whose curvature "
+            "could be taken: leave out curvature= or choose another one"
+        )
+
+    def _check_curvature(self) -> None:
+        owner, loss = type(self).__name__, self.loss
+        if self.curvature not in CURVATURES:
+            raise ValueError(f"{owner}: curvature must be one of {', '.join(CURVATURES)}; got {self.curvature!r}")
+        if self.curvature == "majorizing" and loss.hessian_is_partial:
+            raise ValueError(
+                f"{owner}: the majorizing curvature of {loss!r} is infinite at its kinks; use curvature='fitted'"
+            )
+        if self.curvature in ("majorizing", "diagonal_bound"):
+            asked = "majorizing" if isinstance(loss, PointwiseLoss) else self.curvature
+            has_bound = loss.gradient_lipschitz is not None and len(outputs_of(loss)) <= 1
+            if not has_bound and not getattr(loss, "even_with_decreasing_weight", False):
+                raise ValueError(
+                    f"{owner}: {loss!r} has no {asked} curvature: its second derivative has no finite bound; use "
+                    "curvature='exact'"
+                )
+
+
+class Metric:
+    """The weighted mean of a loss as an engine reports it while it trains; less is better.
+
+    Parameters
+    ----------
+    loss : PointwiseLoss or RowwiseLoss
+        What to evaluate, on raw scores: engines hand these to metrics where the objective is one of one's own.
+    """
+
+    #: Declared here because engines guess it from the name where they are let.
+    is_higher_better: ClassVar[bool] = False
+
+    def __init__(self, loss: BoostedLoss) -> None:
+        self.loss = check_loss(type(self).__name__, loss)
+        # XGBoost maximises metrics whose names begin like one of its own, such as "map".
+        self.name = f"mean_{snake_case(type(loss).__name__)}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.loss!r})"
+
+    def value(self, scores: Any, target: Any, weight: Any = None) -> float:
+        """Return the weighted mean of the loss at raw scores."""
+        return float(self.loss(scores, labels_for(self.loss, target), weight=weight))
+
+
+def labels_for(loss: BoostedLoss, target: Any) -> Any:
+    """Return targets as a loss takes them: engines keep the indices of classes as floating-point numbers."""
+    target = np.asarray(target)
+    if not isinstance(loss, RowwiseLoss) or target.dtype.kind in "iu":
+        return target
+    indices = target.astype(np.int64)
+    outside = np.flatnonzero(indices != target)
+    if outside.size:
+        place = outside[0]
+        raise ValueError(f"{type(loss).__name__}: target[{place}] = {target[place]} is not the index of a class")
+    return indices
+
+
+def outputs_of(loss: BoostedLoss) -> tuple[str, ...]:
+    """Return the names of the outputs that a loss has whatever the data: none for losses of rows."""
+    return () if isinstance(loss, RowwiseLoss) else loss.heads
+
+
+def check_loss(owner: str, loss: Any) -> BoostedLoss:
+    """Return a loss that trees can train, or say why they cannot."""
+    if not isinstance(loss, PointwiseLoss | RowwiseLoss):
+        what = "a loss such as Huber(delta=1.0)" if isinstance(loss, Loss | type) else "a loss of lossfn"
+        cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
+        raise TypeError(f"{owner}: loss must be {what}; got {loss!r}{cure}")
+    if isinstance(loss, RowwiseLoss):
+        several = len(loss.parts) > 1 or loss.task != "multiclass"
+    else:
+        several = isinstance(loss.target, fields.Parts)
+    if several:
+        raise ValueError(f"{owner} cannot train {loss!r}: its target is not a single number a row")
+    domain = refused_scores(loss)
+    if domain:
+        raise ValueError(f"{owner}: raw scores of trees can be any number, but {loss!r} takes {domain}")
+    if getattr(loss, "smoothness", 0) < 0:
+        raise ValueError(f"{owner} cannot train {loss!r}: it is constant between its jumps, so that no gradient leads")
+    return loss

@@ -1,0 +1,113 @@
+"""Losses as objectives, metrics and models of XGBoost."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .engines import Array, import_engine
+from .objective import Metric, Objective
+
+
+class XGBoostObjective(Objective):
+    """A loss as ``obj`` of ``xgboost.train`` and ``xgboost.dask.train``, or ``objective`` of scikit-learn's interface.
+
+    XGBoost applies no weights to an objective of one's own; this one does, once. XGBoost does not know the best start
+    either: give it ``base_score=objective.start(y, weight)``, and ``num_target`` where there are several outputs, which
+    stand for heads or classes.
+
+    Parameters
+    ----------
+    loss : PointwiseLoss or RowwiseLoss
+        What to minimise; with labels as the loss declares them.
+    curvature : {"exact", "majorizing", "diagonal_bound", "fitted", "engine"}, optional
+        What stands for the second derivative, see ``Objective``.
+
+    See Also
+    --------
+    XGBoostMetric : the same loss as a metric.
+    BoostedRegressor, BoostedClassifier : estimators that do all this.
+
+    Examples
+    --------
+    >>> import numpy as np, xgboost
+    >>> from lossfn import Huber
+    >>> from lossfn.boosting import XGBoostMetric, XGBoostObjective
+    >>> x, y = np.arange(40.0)[:, None], np.repeat([1.0, 5.0], 20)
+    >>> objective = XGBoostObjective(Huber(delta=1.0))
+    >>> params = {"base_score": objective.start(y).tolist(), "learning_rate": 1.0, "nthread": 1}
+    >>> data = xgboost.DMatrix(x, label=y)
+    >>> model = xgboost.train(params, data, 5, obj=objective)
+    >>> XGBoostMetric(Huber(delta=1.0))(model.predict(data), data)[0]
+    'mean_huber'
+    """
+
+    engine = "XGBoost"
+
+    def __call__(self, scores: Any, data: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient and curvature, for (scores, DMatrix) or, as scikit-learn's interface, (labels, scores)."""
+        return self.derivatives(*_arguments(scores, data, sample_weight))
+
+
+class XGBoostMetric(Metric):
+    """A loss as ``custom_metric`` of ``xgboost.train``, or ``eval_metric`` of scikit-learn's interface.
+
+    Weights count. The metric takes raw scores, which XGBoost hands over where the objective is one of one's own too.
+    For early stopping, ``maximize=metric.maximize`` says that less is better.
+
+    Parameters
+    ----------
+    loss : PointwiseLoss or RowwiseLoss
+        What to evaluate.
+    """
+
+    maximize: ClassVar[bool] = Metric.is_higher_better
+
+    def __init__(self, loss: Any) -> None:
+        super().__init__(loss)
+        # By which scikit-learn's interface names it.
+        self.__name__ = self.name
+
+    def __call__(self, scores: Any, data: Any, sample_weight: Any = None) -> Any:
+        """Return (name, value) for (scores, DMatrix), or the value alone for (labels, scores)."""
+        scores, target, weight = _arguments(scores, data, sample_weight)
+        value = self.value(scores, target, weight)
+        return (self.name, value) if hasattr(data, "get_label") else value
+
+
+def _arguments(first: Any, second: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """Return scores, target and weight in whichever order XGBoost's two interfaces hand them over."""
+    if not hasattr(second, "get_label"):
+        return second, first, sample_weight
+    weight = second.get_weight()
+    return first, second.get_label(), weight if weight.size else None
+
+
+class XGBoostEngine:
+    """How estimators train and ask XGBoost."""
+
+    objective = XGBoostObjective
+
+    def train(
+        self,
+        objective: XGBoostObjective,
+        features: Array,
+        target: Array,
+        weight: Array,
+        start: Array,
+        rounds: int,
+        params: dict[str, Any],
+    ) -> Any:
+        """Return the trained booster, whose ``base_score`` is the start."""
+        xgboost = import_engine("xgboost")
+        several = {"num_target": len(start)} if len(start) > 1 else {}
+        settings = {**several, "base_score": start.tolist(), "disable_default_eval_metric": True, **params}
+        data = xgboost.DMatrix(features, label=target, weight=weight)
+        return xgboost.train(settings, data, rounds, obj=objective)
+
+    def scores(self, model: Any, features: Array) -> Array:
+        """Return raw scores, (N, H)."""
+        data = import_engine("xgboost").DMatrix(features)
+        scores: Array = model.predict(data, output_margin=True).astype(np.float64)
+        return scores.reshape(len(features), -1)
