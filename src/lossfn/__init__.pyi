@@ -15,6 +15,7 @@ from .losses.binary import (
     BinaryCrossEntropy as BinaryCrossEntropy,
     SquaredErrorOnSigmoid as SquaredErrorOnSigmoid,
 )
+from .losses.binomial import Binomial as Binomial
 from .losses.bounded_margin import (
     Ramp as Ramp,
     SavageMargin as SavageMargin,
@@ -22,11 +23,11 @@ from .losses.bounded_margin import (
     ZeroOne as ZeroOne,
 )
 from .losses.counts import (
-    Binomial as Binomial,
     NegativeBinomial as NegativeBinomial,
     Poisson as Poisson,
     ZeroInflatedPoisson as ZeroInflatedPoisson,
 )
+from .losses.crossing import crossing_rate as crossing_rate, rearrange as rearrange
 from .losses.crps import CRPSLaplace as CRPSLaplace, CRPSLogistic as CRPSLogistic, CRPSNormal as CRPSNormal
 from .losses.distillation import Distillation as Distillation
 from .losses.focal import AsymmetricFocal as AsymmetricFocal, BinaryFocal as BinaryFocal
@@ -50,13 +51,12 @@ from .losses.multiclass import (
     CrossEntropy as CrossEntropy,
     GeneralizedCrossEntropy as GeneralizedCrossEntropy,
     LogitAdjusted as LogitAdjusted,
-    MulticlassBrier as MulticlassBrier,
     PolyCrossEntropy as PolyCrossEntropy,
     SoftmaxFocal as SoftmaxFocal,
-    SphericalScore as SphericalScore,
     SymmetricCrossEntropy as SymmetricCrossEntropy,
 )
 from .losses.multiclass_margin import CrammerSinger as CrammerSinger, WestonWatkins as WestonWatkins
+from .losses.multiclass_scores import MulticlassBrier as MulticlassBrier, SphericalScore as SphericalScore
 from .losses.ordinal import Coral as Coral, Corn as Corn, CumulativeLink as CumulativeLink
 from .losses.probability import Brier as Brier, LogScore as LogScore, Spherical as Spherical
 from .losses.quantile import (
@@ -65,8 +65,6 @@ from .losses.quantile import (
     MultiQuantile as MultiQuantile,
     Pinball as Pinball,
     SmoothedPinball as SmoothedPinball,
-    crossing_rate as crossing_rate,
-    rearrange as rearrange,
 )
 from .losses.ranked import OrdinalAbsolute as OrdinalAbsolute, RankedProbabilityScore as RankedProbabilityScore
 from .losses.redescending import (

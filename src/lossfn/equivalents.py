@@ -23,6 +23,9 @@ MODULES = {
 #: Libraries of boosted trees, which take a loss as settings of a training run.
 BOOSTING = ("XGBoost", "LightGBM", "CatBoost")
 
+#: What takes a loss as settings of a training run: these, and linear models by stochastic gradient descent.
+TRAINING = ("scikit-learn SGD", *BOOSTING)
+
 
 @dataclass(frozen=True)
 class Equivalent:
@@ -31,13 +34,13 @@ class Equivalent:
     Parameters
     ----------
     library : str
-        One of ``MODULES`` or ``BOOSTING``.
+        One of ``MODULES`` or ``TRAINING``.
     call : str
-        A Python expression of ``pred``, ``target`` and the parameters of the loss. For boosted trees, the keyword
+        A Python expression of ``pred``, ``target`` and the parameters of the loss. For what trains, the keyword
         settings of the training run.
     factor : str
         An expression of the parameters: what the other library computes is this times the mean of the loss. For
-        boosted trees this holds of the gradient.
+        what trains this holds of the gradient.
     when : str
         An expression of the parameters: the settings for which this holds. Empty for all.
     rows : str
@@ -77,13 +80,13 @@ class Equivalent:
     exact_leaves: bool = False
 
     def __post_init__(self) -> None:
-        if self.library not in (*MODULES, *BOOSTING):
-            raise ValueError(f"unknown library {self.library!r}; there are {', '.join((*MODULES, *BOOSTING))}")
+        if self.library not in (*MODULES, *TRAINING):
+            raise ValueError(f"unknown library {self.library!r}; there are {', '.join((*MODULES, *TRAINING))}")
 
     @property
     def is_objective(self) -> bool:
         """Whether this is a setting of a training run, not a function."""
-        return self.library in BOOSTING
+        return self.library in TRAINING
 
     @property
     def remarks(self) -> list[str]:
@@ -112,15 +115,17 @@ class Equivalent:
 
     def compute(self, loss: Any, pred: Any, target: Any) -> Any:
         """Return what the other library computes for its own kind of arrays."""
-        names = {**_parameters(loss), "pred": pred, "target": target}
-        # Submodules are attributes of their package only once they are imported.
         root = MODULES[self.library]
-        for name in {root, *_SUBMODULES.get(root, ())}:
+        names = {**_parameters(loss), "pred": pred, "target": target, root: importlib.import_module(root)}
+        for name in _HELPERS.get(root, ()):
+            # Submodules are attributes of their package only once they are imported.
             importlib.import_module(name)
-        return _evaluate(self.call, {**names, root: importlib.import_module(root)})
+            package = name.partition(".")[0]
+            names[package] = importlib.import_module(package)
+        return _evaluate(self.call, names)
 
     def settings_for(self, loss: Any) -> dict[str, Any]:
-        """Return the settings of a training run, for libraries of boosted trees.
+        """Return the settings of a training run.
 
         Examples
         --------
@@ -137,7 +142,7 @@ class Equivalent:
         return _evaluate(self.labels or "target", {**_parameters(loss), "target": target})
 
     def curvature_for(self, loss: Any, pred: Any, target: Any, hessian: Any) -> Any:
-        """Return what boosted trees use for each score in place of ``hessian``, which is the exact one.
+        """Return what boosted trees use for each score in place of ``hessian``, the exact one or blocks over heads.
 
         Examples
         --------
@@ -146,16 +151,22 @@ class Equivalent:
         >>> lightgbm.curvature_for(lossfn.Huber(), pred=[0.5, 7.0], target=[0.0, 0.0], hessian=[1.0, 0.0])
         array([1., 1.])
         """
+        if np.ndim(hessian) > np.ndim(pred):
+            hessian = np.diagonal(hessian, axis1=-2, axis2=-1)
         names = {**_parameters(loss), "pred": pred, "target": target, "hessian": hessian}
-        curvature = np.empty(np.shape(hessian))
+        curvature = np.empty(np.shape(pred))
         curvature[...] = _evaluate(self.curvature or "hessian", names)
         return curvature
 
 
-_SUBMODULES = {
-    "sklearn": ("sklearn.metrics",),
-    "scipy": ("scipy.special", "scipy.stats"),
-    "torchmetrics": ("torchmetrics.functional",),
+# What the calls of a library need besides it.
+_HELPERS = {
+    "keras": ("scipy.special",),
+    "optax": ("jax.nn",),
+    "sklearn": ("sklearn.metrics", "scipy.special"),
+    "scipy": ("scipy.optimize", "scipy.special", "scipy.stats"),
+    "torchmetrics": ("torchmetrics.functional", "torch"),
+    "scoringrules": ("scipy.special",),
 }
 
 

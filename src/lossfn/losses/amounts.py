@@ -42,6 +42,23 @@ class Gamma(ExponentialFamily):
     target = fields.POSITIVE
     convex = True
     equivalents = (
+        Equivalent("PyTorch", "-torch.distributions.Exponential(torch.exp(-pred)).log_prob(target)"),
+        Equivalent(
+            "scikit-learn",
+            "sklearn.metrics.mean_gamma_deviance(target, numpy.exp(pred))",
+            factor="2",
+            constant=True,
+            note="takes the mean",
+        ),
+        Equivalent("SciPy", "-scipy.stats.expon.logpdf(target, scale=numpy.exp(pred))"),
+        Equivalent(
+            "torchmetrics",
+            "torchmetrics.functional.tweedie_deviance_score(torch.exp(pred), target, power=2)",
+            factor="2",
+            constant=True,
+            note="takes the mean",
+        ),
+        Equivalent("scoringrules", "scoringrules.logs_exponential(target, numpy.exp(-pred))"),
         Equivalent("XGBoost", "objective='reg:gamma'"),
         Equivalent("LightGBM", "objective='gamma'"),
     )
@@ -92,6 +109,25 @@ class InverseGaussian(ExponentialFamily):
 
     target = fields.POSITIVE
     variants = ({}, {"constants": True})
+    equivalents = (
+        Equivalent(
+            "scikit-learn",
+            "sklearn.metrics.mean_tweedie_deviance(target, numpy.exp(pred), power=3)",
+            factor="2",
+            constant=True,
+            note="takes the mean",
+        ),
+        Equivalent(
+            "SciPy", "-scipy.stats.invgauss.logpdf(target, numpy.exp(pred))", when="constants", note="takes the mean"
+        ),
+        Equivalent(
+            "torchmetrics",
+            "torchmetrics.functional.tweedie_deviance_score(torch.exp(pred), target, power=3)",
+            factor="2",
+            constant=True,
+            note="takes the mean",
+        ),
+    )
 
     def varying(self, xp: Any, pred: Any, target: Any) -> Any:
         return xp.mulexp(xp.mulexp(target, -pred) / 2 - 1, -pred)
@@ -154,6 +190,20 @@ class Tweedie(ExponentialFamily):
 
     variants = ({}, {"power": 0.0}, {"power": 2.0}, {"power": 2.5}, {"power": -1.0})
     equivalents = (
+        Equivalent(
+            "scikit-learn",
+            "sklearn.metrics.mean_tweedie_deviance(target, numpy.exp(pred), power=power)",
+            factor="2",
+            constant=True,
+            note="takes the mean",
+        ),
+        Equivalent(
+            "torchmetrics",
+            "torchmetrics.functional.tweedie_deviance_score(torch.exp(pred), target, power=power)",
+            factor="2",
+            constant=True,
+            note="takes the mean",
+        ),
         Equivalent("XGBoost", "objective='reg:tweedie', tweedie_variance_power=power", when="1 < power < 2"),
         Equivalent("LightGBM", "objective='tweedie', tweedie_variance_power=power", when="1 < power < 2"),
         Equivalent("CatBoost", "loss_function=f'Tweedie:variance_power={power}'", when="1 < power < 2"),

@@ -90,6 +90,11 @@ class BinaryCrossEntropy(PointwiseLoss):
             note="the logarithm stops at -100",
         ),
         Equivalent(
+            "PyTorch",
+            "torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(pos_weight))(pred, target)",
+            when="inputs == 'logits' and label_smoothing == 0",
+        ),
+        Equivalent(
             "Keras",
             "keras.losses.binary_crossentropy(target, pred, from_logits=True, label_smoothing=label_smoothing)",
             when="inputs == 'logits' and pos_weight == 1",
@@ -205,7 +210,13 @@ class SquaredErrorOnSigmoid(PointwiseLoss):
     elicits = "probability"
     lower_bound = 0.0
     head_symbols = ("z",)
-    equivalents = (Equivalent("PyTorch", "torch.nn.functional.mse_loss(torch.sigmoid(pred), target)"),)
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.mse_loss(torch.sigmoid(pred), target)"),
+        Equivalent("Keras", "keras.losses.mean_squared_error(target, 1 / (1 + numpy.exp(-pred)))"),
+        Equivalent(
+            "scikit-learn", "sklearn.metrics.brier_score_loss(target > 0.5, scipy.special.expit(pred))", rows=LABELS
+        ),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         # Both labels: sigmoid(z) - 1 would be 0 for every z > 37.

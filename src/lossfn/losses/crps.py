@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lossfn import constant
+from lossfn.equivalents import Equivalent
 from lossfn.losses.heavy_tails import logistic_curvature
 from lossfn.pointwise import PointwiseLoss
 
@@ -54,6 +55,9 @@ class CRPSNormal(LocationScaleScore):
     """
 
     elicits = "mean and standard deviation"
+    equivalents = (
+        Equivalent("scoringrules", "scoringrules.crps_normal(target, pred[..., 0], numpy.exp(pred[..., 1]))"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         location, log_scale = pred
@@ -105,6 +109,9 @@ class CRPSLaplace(LocationScaleScore):
 
     elicits = "median and mean absolute deviation"
     smoothness = 2
+    equivalents = (
+        Equivalent("scoringrules", "scoringrules.crps_laplace(target, pred[..., 0], numpy.exp(pred[..., 1]))"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         location, log_scale = pred
@@ -156,6 +163,9 @@ class CRPSLogistic(LocationScaleScore):
     """
 
     elicits = "logistic location and scale"
+    equivalents = (
+        Equivalent("scoringrules", "scoringrules.crps_logistic(target, pred[..., 0], numpy.exp(pred[..., 1]))"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         location, log_scale = pred

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from lossfn.engine.namespaces import ArrayNamespace
+from lossfn.equivalents import Equivalent
 from lossfn.fields import positive, unit_interval
 from lossfn.losses.multiclass import CrossEntropy
 from lossfn.reduce import sum_classes
@@ -59,6 +60,14 @@ class Distillation(RowwiseLoss):
     elicits = "a mixture of teacher and probabilities"
     convex = True
     variants = ({}, {"temperature": 1.0, "alpha": 1.0}, {"temperature": 4.0, "alpha": 0.9})
+    equivalents = (
+        Equivalent(
+            "PyTorch",
+            "alpha * temperature**2 * torch.nn.functional.kl_div(torch.log_softmax(pred / temperature, -1), "
+            "torch.softmax(target.teacher / temperature, -1), reduction='batchmean') + (1 - alpha) * "
+            "torch.nn.functional.cross_entropy(pred, target.label)",
+        ),
+    )
 
     @property
     def formula(self) -> str:

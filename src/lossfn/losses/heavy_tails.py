@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lossfn import constant
+from lossfn.equivalents import Equivalent
 from lossfn.fields import real
 from lossfn.losses.likelihood import Likelihood
 from lossfn.losses.robust import LogCosh
@@ -57,6 +58,23 @@ class LaplaceNLL(Likelihood):
     log_normaliser = math.log(2.0)
     variants = ({}, {"constants": True}, {"min_log_scale": -3.0})
     head_symbols = (r"\mu", "s")
+    equivalents = (
+        Equivalent(
+            "PyTorch",
+            "-torch.distributions.Laplace(pred[..., 0], torch.exp(pred[..., 1])).log_prob(target)",
+            when="constants and min_log_scale is None",
+        ),
+        Equivalent(
+            "SciPy",
+            "-scipy.stats.laplace.logpdf(target, pred[..., 0], numpy.exp(pred[..., 1]))",
+            when="constants and min_log_scale is None",
+        ),
+        Equivalent(
+            "scoringrules",
+            "scoringrules.logs_laplace(target, pred[..., 0], numpy.exp(pred[..., 1]))",
+            when="constants and min_log_scale is None",
+        ),
+    )
 
     def unfloored(self, xp: Any, pred: Any, target: Any) -> Any:
         location, log_scale = pred
@@ -118,6 +136,20 @@ class LogisticNLL(Likelihood):
     log_normaliser = math.log(4.0)
     variants = ({}, {"constants": True}, {"min_log_scale": -3.0})
     head_symbols = (r"\mu", "s")
+    equivalents = (
+        Equivalent(
+            "SciPy",
+            "-scipy.stats.logistic.logpdf(target, pred[..., 0], numpy.exp(pred[..., 1]))",
+            constant=True,
+            when="min_log_scale is None",
+        ),
+        Equivalent(
+            "scoringrules",
+            "scoringrules.logs_logistic(target, pred[..., 0], numpy.exp(pred[..., 1]))",
+            constant=True,
+            when="min_log_scale is None",
+        ),
+    )
 
     def unfloored(self, xp: Any, pred: Any, target: Any) -> Any:
         location, log_scale = pred
@@ -195,6 +227,24 @@ class StudentTNLL(Likelihood):
     log_normaliser = math.log(2 * math.pi) / 2
     variants = ({}, {"constants": True}, {"min_log_scale": -3.0})
     head_symbols = (r"\mu", "s", r"\lambda")
+    equivalents = (
+        Equivalent(
+            "PyTorch",
+            "-torch.distributions.StudentT(torch.exp(pred[..., 2]), pred[..., 0], torch.exp(pred[..., "
+            "1])).log_prob(target)",
+            when="constants and min_log_scale is None",
+        ),
+        Equivalent(
+            "SciPy",
+            "-scipy.stats.t.logpdf(target, numpy.exp(pred[..., 2]), pred[..., 0], numpy.exp(pred[..., 1]))",
+            when="constants and min_log_scale is None",
+        ),
+        Equivalent(
+            "scoringrules",
+            "scoringrules.logs_t(target, numpy.exp(pred[..., 2]), pred[..., 0], numpy.exp(pred[..., 1]))",
+            when="constants and min_log_scale is None",
+        ),
+    )
 
     def unfloored(self, xp: Any, pred: Any, target: Any) -> Any:
         _, log_scale, log_df = pred

@@ -47,9 +47,13 @@ class Hinge(MarginLoss):
     gives_probability = False
     variants = ({}, {"margin": 0.3})
     equivalents = (
+        Equivalent(
+            "PyTorch", "torch.nn.functional.margin_ranking_loss(pred, torch.zeros_like(pred), target, margin=margin)"
+        ),
         Equivalent("Keras", "keras.losses.hinge(target, pred)", when="margin == 1"),
         Equivalent("optax", "optax.losses.hinge_loss(pred, target)", when="margin == 1"),
         Equivalent("scikit-learn", "sklearn.metrics.hinge_loss(target, pred)", when="margin == 1"),
+        Equivalent("scikit-learn SGD", "loss='hinge'", when="margin == 1"),
         Equivalent(
             "XGBoost",
             "objective='binary:hinge'",
@@ -104,7 +108,11 @@ class Perceptron(MarginLoss):
     smoothness = 0
     gives_probability = False
     classification_calibrated = False
-    equivalents = (Equivalent("optax", "optax.losses.perceptron_loss(pred, target)"),)
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.margin_ranking_loss(pred, torch.zeros_like(pred), target)"),
+        Equivalent("optax", "optax.losses.perceptron_loss(pred, target)"),
+        Equivalent("scikit-learn SGD", "loss='perceptron'"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         margin = pred * target
@@ -147,7 +155,10 @@ class SquaredHinge(MarginLoss):
     elicits = "probability"
     convex = True
     smoothness = 1
-    equivalents = (Equivalent("Keras", "keras.losses.squared_hinge(target, pred)"),)
+    equivalents = (
+        Equivalent("Keras", "keras.losses.squared_hinge(target, pred)"),
+        Equivalent("scikit-learn SGD", "loss='squared_hinge'"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         margin = pred * target
@@ -255,6 +266,7 @@ class ModifiedHuber(MarginLoss):
     elicits = "probability"
     convex = True
     smoothness = 1
+    equivalents = (Equivalent("scikit-learn SGD", "loss='modified_huber'"),)
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         margin = pred * target

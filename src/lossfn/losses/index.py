@@ -5,8 +5,9 @@ from __future__ import annotations
 from lossfn.losses.amounts import Gamma, InverseGaussian, Tweedie
 from lossfn.losses.barron import Barron
 from lossfn.losses.binary import BinaryConfidencePenalty, BinaryCrossEntropy, SquaredErrorOnSigmoid
+from lossfn.losses.binomial import Binomial
 from lossfn.losses.bounded_margin import Ramp, SavageMargin, SigmoidMargin, ZeroOne
-from lossfn.losses.counts import Binomial, NegativeBinomial, Poisson, ZeroInflatedPoisson
+from lossfn.losses.counts import NegativeBinomial, Poisson, ZeroInflatedPoisson
 from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSNormal
 from lossfn.losses.distillation import Distillation
 from lossfn.losses.focal import AsymmetricFocal, BinaryFocal
@@ -20,13 +21,12 @@ from lossfn.losses.multiclass import (
     CrossEntropy,
     GeneralizedCrossEntropy,
     LogitAdjusted,
-    MulticlassBrier,
     PolyCrossEntropy,
     SoftmaxFocal,
-    SphericalScore,
     SymmetricCrossEntropy,
 )
 from lossfn.losses.multiclass_margin import CrammerSinger, WestonWatkins
+from lossfn.losses.multiclass_scores import MulticlassBrier, SphericalScore
 from lossfn.losses.ordinal import Coral, Corn, CumulativeLink
 from lossfn.losses.probability import Brier, LogScore, Spherical
 from lossfn.losses.quantile import Expectile, IntervalScore, MultiQuantile, Pinball, SmoothedPinball

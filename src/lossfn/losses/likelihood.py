@@ -152,10 +152,22 @@ class GaussianNLL(Likelihood):
             note="takes the variance, and keeps it above 1e-6",
         ),
         Equivalent(
+            "PyTorch",
+            "-torch.distributions.Normal(pred[..., 0], torch.exp(pred[..., 1] / 2)).log_prob(target)",
+            when="constants and min_log_variance is None",
+            note="takes the standard deviation",
+        ),
+        Equivalent(
             "SciPy",
             "-scipy.stats.norm.logpdf(target, pred[..., 0], numpy.exp(pred[..., 1] / 2))",
             when="min_log_variance is None",
             constant=True,
+            note="takes the standard deviation",
+        ),
+        Equivalent(
+            "scoringrules",
+            "scoringrules.logs_normal(target, pred[..., 0], numpy.exp(pred[..., 1] / 2))",
+            when="constants and min_log_variance is None",
             note="takes the standard deviation",
         ),
     )
@@ -228,6 +240,14 @@ class BetaNLL(PointwiseLoss):
     surrogate = True
     variants = ({}, {"beta": 0.0}, {"beta": 1.0})
     head_symbols = (r"\mu", "s")
+    equivalents = (
+        Equivalent(
+            "PyTorch",
+            "torch.nn.functional.gaussian_nll_loss(pred[..., 0], target, torch.exp(pred[..., 1]))",
+            when="beta == 0",
+            note="takes the variance, and keeps it above 1e-6",
+        ),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -302,6 +322,25 @@ class LogNormalNLL(Likelihood):
     log_normaliser = math.log(2 * math.pi) / 2
     variants = ({}, {"constants": True}, {"min_log_scale": -3.0})
     head_symbols = (r"\mu", "s")
+    equivalents = (
+        Equivalent(
+            "PyTorch",
+            "-torch.distributions.LogNormal(pred[..., 0], torch.exp(pred[..., 1])).log_prob(target)",
+            when="constants and min_log_scale is None",
+        ),
+        Equivalent(
+            "SciPy",
+            "-scipy.stats.lognorm.logpdf(target, numpy.exp(pred[..., 1]), scale=numpy.exp(pred[..., 0]))",
+            when="constants and min_log_scale is None",
+        ),
+        Equivalent(
+            "scoringrules",
+            "scoringrules.logs_lognormal(target, pred[..., 0], numpy.exp(pred[..., 1]))",
+            when="constants and min_log_scale is None",
+            rows="abs(numpy.log(target) - pred[:, 0]) < 5 * numpy.exp(pred[:, 1])",
+            note="infinite where the density is below the smallest number",
+        ),
+    )
 
     def unfloored(self, xp: Any, pred: Any, target: Any) -> Any:
         location, log_scale = pred

@@ -122,7 +122,21 @@ class LogisticMargin(MarginLoss):
 
     elicits = "probability"
     convex = True
-    equivalents = (Equivalent("PyTorch", "torch.nn.functional.soft_margin_loss(pred, target)"),)
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.soft_margin_loss(pred, target)"),
+        Equivalent(
+            "Keras",
+            "keras.losses.binary_crossentropy((target + 1) / 2, pred, from_logits=True)",
+            note="takes labels 0 and 1",
+        ),
+        Equivalent(
+            "optax", "optax.losses.sigmoid_binary_cross_entropy(pred, (target + 1) / 2)", note="takes labels 0 and 1"
+        ),
+        Equivalent("scikit-learn SGD", "loss='log_loss'"),
+        Equivalent("XGBoost", "objective='binary:logistic'", labels="(target + 1) / 2"),
+        Equivalent("LightGBM", "objective='binary'", labels="(target + 1) / 2"),
+        Equivalent("CatBoost", "loss_function='Logloss'", labels="(target + 1) / 2"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         return xp.softplus(-(pred * target))
@@ -205,6 +219,8 @@ class SquaredMargin(MarginLoss):
     equivalents = (
         Equivalent("PyTorch", "torch.nn.functional.mse_loss(pred, target)"),
         Equivalent("Keras", "keras.losses.mean_squared_error(target, pred)"),
+        Equivalent("optax", "optax.losses.squared_error(pred, target)"),
+        Equivalent("scikit-learn", "sklearn.metrics.mean_squared_error(target, pred)"),
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:

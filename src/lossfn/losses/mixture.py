@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from lossfn.engine.namespaces import ArrayNamespace
+from lossfn.equivalents import Equivalent
 from lossfn.fields import count
 from lossfn.losses.interval import LOG_ROOT_TWO_PI
 from lossfn.reduce import sum_classes
@@ -60,6 +61,21 @@ class MixtureDensity(RowwiseLoss):
     one_score_a_class = False
     number_parts = ("target",)
     variants = ({}, {"components": 1}, {"components": 5})
+    equivalents = (
+        Equivalent(
+            "PyTorch",
+            "-torch.distributions.MixtureSameFamily(torch.distributions.Categorical(logits=pred[..., "
+            ":components]), torch.distributions.Normal(pred[..., components:2 * components], "
+            "torch.exp(pred[..., 2 * components:]))).log_prob(target)",
+        ),
+        Equivalent(
+            "scoringrules",
+            "scoringrules.logs_mixnorm(target, pred[..., components:2 * components], numpy.exp(pred[..., 2 * "
+            "components:]), scipy.special.softmax(pred[..., :components], -1))",
+            rows="abs(target - pred[:, components]) < 5 * numpy.exp(pred[:, 2 * components])",
+            note="infinite where the density is below the smallest number",
+        ),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -60,9 +60,29 @@ class CrossEntropy(SoftmaxLoss):
             note="with weight= the mean is the same for class indices, not for distributions",
         ),
         Equivalent("PyTorch", "torch.nn.functional.nll_loss(pred, target)", when="inputs == 'log_probabilities'"),
-        Equivalent("optax", "optax.softmax_cross_entropy_with_integer_labels(pred, target)", when=PLAIN),
         Equivalent("Keras", "keras.losses.sparse_categorical_crossentropy(target, pred, from_logits=True)", when=PLAIN),
+        Equivalent(
+            "Keras",
+            "keras.losses.categorical_crossentropy(numpy.eye(pred.shape[-1])[target], pred, from_logits=True, "
+            "label_smoothing=label_smoothing)",
+            when="inputs == 'logits' and temperature == 1 and z_loss == 0",
+        ),
+        Equivalent(
+            "Keras",
+            "keras.losses.sparse_categorical_crossentropy(target, pred)",
+            when="inputs == 'probabilities'",
+            note="probabilities are clipped to [1e-7, 1 - 1e-7]",
+        ),
+        Equivalent("optax", "optax.softmax_cross_entropy_with_integer_labels(pred, target)", when=PLAIN),
+        Equivalent(
+            "optax", "optax.losses.softmax_cross_entropy(pred, jax.nn.one_hot(target, pred.shape[-1]))", when=PLAIN
+        ),
         Equivalent("scikit-learn", "sklearn.metrics.log_loss(target, pred)", when="inputs == 'probabilities'"),
+        Equivalent(
+            "scoringrules",
+            "scoringrules.log_score(1, numpy.take_along_axis(pred, target[:, None], -1)[:, 0])",
+            when="inputs == 'probabilities'",
+        ),
         Equivalent("XGBoost", "objective='multi:softprob'", when=PLAIN, curvature="2 * hessian"),
         Equivalent(
             "LightGBM",
@@ -118,6 +138,15 @@ class SoftmaxFocal(SoftmaxLoss):
 
     elicits = "a less certain form of the probabilities"
     variants = ({}, {"gamma": 0.5}, {"gamma": 1.0}, {"gamma": 3.7, "label_smoothing": 0.1})
+    equivalents = (
+        Equivalent(
+            "Keras",
+            "keras.losses.categorical_focal_crossentropy(numpy.eye(pred.shape[-1])[target], pred, 1.0, gamma, "
+            "from_logits=True)",
+            when="label_smoothing == 0",
+            note="probabilities are clipped to [1e-7, 1 - 1e-7]",
+        ),
+    )
 
     @cached_property
     def term(self) -> PointwiseLoss:
@@ -148,6 +177,12 @@ class PolyCrossEntropy(SoftmaxLoss):
 
     elicits = "a distorted form of the probabilities"
     variants = ({}, {"epsilon": -1.0})
+    equivalents = (
+        Equivalent(
+            "optax",
+            "optax.losses.poly_loss_cross_entropy(pred, jax.nn.one_hot(target, pred.shape[-1]), epsilon=epsilon)",
+        ),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,6 +221,13 @@ class GeneralizedCrossEntropy(SoftmaxLoss):
 
     elicits = "a sharper form of the probabilities"
     variants = ({}, {"q": 1.0}, {"q": 0.1})
+    equivalents = (
+        Equivalent(
+            "Keras",
+            "keras.losses.categorical_generalized_cross_entropy(target, scipy.special.softmax(pred, -1), q)",
+            note="takes probabilities",
+        ),
+    )
 
     @property
     def gives_probability(self) -> bool:  # type: ignore[override]  # depends on a parameter here
@@ -300,6 +342,9 @@ class LogitAdjusted(SoftmaxLoss):
     elicits = "probabilities over prior^tau"
     convex = True
     variants = ({"prior": (0.5, 0.3, 0.2)}, {"prior": (5.0, 3.0, 2.0), "tau": 0.5})
+    equivalents = (
+        Equivalent("PyTorch", "torch.nn.functional.cross_entropy(pred + tau * torch.log(torch.tensor(prior)), target)"),
+    )
 
     @property
     def sampled_classes(self) -> int:  # type: ignore[override]  # depends on a parameter here
@@ -324,60 +369,3 @@ class LogitAdjusted(SoftmaxLoss):
     @property
     def gradient_lipschitz(self) -> float | None:
         return 0.5 / self.temperature**2 if not self.z_loss else None
-
-
-class MulticlassBrier(SoftmaxLoss):
-    """Squared distance between probabilities and target: Σ (p − q)²; strictly proper, bounded by 2.
-
-    Twice the Brier score of two classes that counts only one of them. In the logits it is not convex.
-
-    References
-    ----------
-    .. [1] Brier (1950), "Verification of forecasts expressed in terms of probability",
-       doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
-
-    Examples
-    --------
-    >>> from lossfn import MulticlassBrier
-    >>> print(MulticlassBrier(inputs="probabilities")([[0.7, 0.2, 0.1]], [0]).round(6))
-    0.14
-    """
-
-    elicits = "probabilities"
-    needs_target_class_only = False
-    accepted_inputs = INPUTS
-    variants = ({}, {"inputs": "log_probabilities"}, {"inputs": "probabilities"})
-
-    @cached_property
-    def term(self) -> PointwiseLoss:
-        return class_terms.SquareTermOfProbability() if self.inputs == "probabilities" else class_terms.SquareTerm()
-
-
-class SphericalScore(SoftmaxLoss):
-    """Minus the probability of the true class over the length of the vector of probabilities; strictly proper.
-
-    Between −1 and 0, less is better. In the logits it is not convex.
-
-    References
-    ----------
-    .. [1] Gneiting and Raftery (2007), "Strictly proper scoring rules, prediction, and estimation",
-       doi:10.1198/016214506000001437.
-
-    Examples
-    --------
-    >>> from lossfn import SphericalScore
-    >>> print(SphericalScore()([[0.0, 0.0]], [1]).round(6))
-    -0.707107
-    """
-
-    elicits = "probabilities"
-    lower_bound = -1.0
-
-    @property
-    def divisor(self) -> float:
-        """Half the temperature: p/‖p‖ is the root of what softmax makes of twice the scores."""
-        return self.temperature / 2
-
-    @cached_property
-    def term(self) -> PointwiseLoss:
-        return class_terms.SphericalTerm()

@@ -69,6 +69,14 @@ class WestonWatkins(MarginLoss):
     2.5 [[-2.  1.  1.]]
     """
 
+    equivalents = (
+        Equivalent(
+            "PyTorch",
+            "torch.nn.functional.multi_margin_loss(pred, target, margin=margin) * pred.shape[-1]",
+            note="divides the sum over classes by their number",
+        ),
+    )
+
     @property
     def formula(self) -> str:
         return r"\sum_{j \ne y} \max\left(0, \Delta + z_{j} - z_{y}\right)"
@@ -113,7 +121,10 @@ class CrammerSinger(MarginLoss):
     2.0 [[-1.  0.  1.]]
     """
 
-    equivalents = (Equivalent("optax", "optax.losses.multiclass_hinge_loss(pred, target)", when="margin == 1"),)
+    equivalents = (
+        Equivalent("optax", "optax.losses.multiclass_hinge_loss(pred, target)", when="margin == 1"),
+        Equivalent("scikit-learn", "sklearn.metrics.hinge_loss(target, pred)", when="margin == 1"),
+    )
 
     @property
     def formula(self) -> str:

@@ -56,12 +56,19 @@ class LogScore(ProbabilityScore):
         Equivalent(
             "PyTorch", "torch.nn.functional.binary_cross_entropy(pred, target)", note="the logarithm stops at -100"
         ),
+        Equivalent("PyTorch", "torch.nn.BCELoss()(pred, target)", note="the logarithm stops at -100"),
+        Equivalent(
+            "Keras",
+            "keras.losses.binary_crossentropy(target, pred)",
+            note="probabilities are clipped to [1e-7, 1 - 1e-7]",
+        ),
         Equivalent(
             "scikit-learn",
             "sklearn.metrics.log_loss(target > 0.5, pred)",
             rows=LABELS,
             note="probabilities are clipped by the resolution of their type",
         ),
+        Equivalent("scoringrules", "scoringrules.log_score(target, pred)", rows=LABELS),
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
@@ -96,7 +103,10 @@ class Brier(ProbabilityScore):
     lower_bound = 0.0
     equivalents = (
         Equivalent("PyTorch", "torch.nn.functional.mse_loss(pred, target)"),
+        Equivalent("Keras", "keras.losses.mean_squared_error(target, pred)"),
         Equivalent("scikit-learn", "sklearn.metrics.brier_score_loss(target > 0.5, pred)", rows=LABELS),
+        Equivalent("torchmetrics", "torchmetrics.functional.mean_squared_error(pred, target)"),
+        Equivalent("scoringrules", "scoringrules.brier_score(target, pred)", rows=LABELS),
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:

@@ -53,6 +53,7 @@ class Pinball(PointwiseLoss):
     variants = ({}, {"tau": 0.1}, {"tau": 0.9})
     equivalents = (
         Equivalent("scikit-learn", "sklearn.metrics.mean_pinball_loss(target, pred, alpha=tau)"),
+        Equivalent("scoringrules", "scoringrules.quantile_score(target, pred, tau)"),
         Equivalent("XGBoost", "objective='reg:quantileerror', quantile_alpha=tau", curvature="1", exact_leaves=True),
         Equivalent("LightGBM", "objective='quantile', alpha=tau", curvature="1", exact_leaves=True),
         Equivalent("CatBoost", "loss_function=f'Quantile:alpha={tau}'", curvature="1", exact_leaves=True),
@@ -227,6 +228,27 @@ class MultiQuantile(PointwiseLoss):
     smoothness = 0
     lower_bound = 0.0
     variants = ({}, {"taus": (0.25, 0.75), "crossing": "impossible"})
+    equivalents = (
+        Equivalent(
+            "scoringrules",
+            "scoringrules.quantile_score(target[:, None], pred, numpy.array(taus)).sum(axis=-1)",
+            when="crossing == 'allowed'",
+        ),
+        Equivalent(
+            "XGBoost",
+            "objective='reg:quantileerror', quantile_alpha=taus",
+            when="crossing == 'allowed'",
+            curvature="1",
+            exact_leaves=True,
+        ),
+        Equivalent(
+            "CatBoost",
+            "loss_function='MultiQuantile:alpha=' + ','.join(map(str, taus))",
+            when="crossing == 'allowed'",
+            curvature="1",
+            exact_leaves=True,
+        ),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -301,6 +323,9 @@ class IntervalScore(PointwiseLoss):
     lower_bound = 0.0
     head_symbols = ("l", "u")
     variants = ({}, {"level": 0.5})
+    equivalents = (
+        Equivalent("scoringrules", "scoringrules.interval_score(target, pred[..., 0], pred[..., 1], 1 - level)"),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         missed = (1 + self.level) / (1 - self.level)
@@ -326,63 +351,3 @@ def ascending(softplus: Any, heads: Any) -> list[Any]:
     for head in heads[1:]:
         quantiles.append(quantiles[-1] + softplus(head))
     return quantiles
-
-
-def crossing_rate(quantiles: Any) -> float:
-    """Return the share of rows in which some quantile lies below that of a lower level.
-
-    Parameters
-    ----------
-    quantiles : array (..., H)
-        Quantiles of ascending levels on the last axis, of any array library. NaN crosses nothing.
-
-    See Also
-    --------
-    rearrange : the cure after fitting.
-    MultiQuantile : with ``crossing="impossible"`` nothing crosses.
-
-    Examples
-    --------
-    >>> from lossfn import crossing_rate
-    >>> crossing_rate([[1.0, 2.0, 3.0], [1.0, 0.5, 3.0]])
-    0.5
-    """
-    xp, quantiles = _levels("crossing_rate", quantiles)
-    crosses = xp.any(quantiles[..., 1:] < quantiles[..., :-1], axis=-1)
-    return float(xp.mean(xp.astype(crosses, xp.float32)))
-
-
-def rearrange(quantiles: Any) -> Any:
-    """Return quantiles that do not cross: each row sorted, which never increases the sum of its pinball losses.
-
-    Parameters
-    ----------
-    quantiles : array (..., H)
-        Quantiles of ascending levels on the last axis, of any array library.
-
-    References
-    ----------
-    .. [1] Chernozhukov, Fernandez-Val and Galichon (2010), "Quantile and probability curves without crossing",
-       doi:10.3982/ECTA7880.
-
-    See Also
-    --------
-    crossing_rate : whether it is needed.
-
-    Examples
-    --------
-    >>> from lossfn import rearrange
-    >>> rearrange([[1.0, 0.5, 3.0]])
-    array([[0.5, 1. , 3. ]])
-    """
-    xp, quantiles = _levels("rearrange", quantiles)
-    return xp.sort(quantiles, axis=-1)
-
-
-def _levels(owner: str, quantiles: Any) -> tuple[Any, Any]:
-    xp, quantiles = namespace_of(owner, quantiles)
-    if quantiles.ndim == 0 or quantiles.shape[-1] < 2 or 0 in quantiles.shape:
-        raise ValueError(
-            f"{owner}: quantiles must have a last axis of two or more levels, and rows; got {tuple(quantiles.shape)}"
-        )
-    return xp, quantiles

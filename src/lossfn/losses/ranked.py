@@ -8,6 +8,7 @@ import numpy as np
 
 from lossfn.engine import rows
 from lossfn.engine.namespaces import ArrayNamespace
+from lossfn.equivalents import Equivalent
 from lossfn.reduce import sum_classes
 from lossfn.rowwise import RowwiseLoss
 from lossfn.softmax import Softmax, softmax_of
@@ -131,6 +132,13 @@ class RankedProbabilityScore(RankedLoss):
     elicits = "probabilities"
     gives_probability = True
     event_curvature = 2.0
+    equivalents = (
+        Equivalent(
+            "scoringrules",
+            "scoringrules.rps_score(target + 1, scipy.special.softmax(pred, -1))",
+            note="takes ranks from 1 on and probabilities",
+        ),
+    )
 
     @property
     def formula(self) -> str:

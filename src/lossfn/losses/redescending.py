@@ -51,10 +51,18 @@ class Cauchy(PointwiseLoss):
     variants = ({}, {"scale": 0.3})
     equivalents = (
         Equivalent(
+            "PyTorch", "-torch.distributions.Cauchy(pred, scale).log_prob(target)", factor="2 / scale**2", constant=True
+        ),
+        Equivalent(
             "SciPy",
             "-scipy.stats.cauchy.logpdf(target, pred, scale)",
             factor="2 / scale**2",
             constant=True,
+        ),
+        Equivalent(
+            "SciPy",
+            "scipy.optimize.least_squares(lambda x: pred - target, [0.0], loss='cauchy', f_scale=scale, "
+            "max_nfev=1).cost / len(pred)",
         ),
     )
 
@@ -285,7 +293,11 @@ class StudentT(PointwiseLoss):
     even_with_decreasing_weight = True
     lower_bound = 0.0
     variants = ({}, {"df": 1.5, "scale": 0.3})
-    equivalents = (Equivalent("SciPy", "-scipy.stats.t.logpdf(target, df, pred, scale)", constant=True),)
+    equivalents = (
+        Equivalent("PyTorch", "-torch.distributions.StudentT(df, pred, scale).log_prob(target)", constant=True),
+        Equivalent("SciPy", "-scipy.stats.t.logpdf(target, df, pred, scale)", constant=True),
+        Equivalent("scoringrules", "scoringrules.logs_t(target, df, pred, scale)", constant=True),
+    )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         return (self.df + 1) / 2 * xp.log1psq((pred - target) / (self.scale * xp.sqrt(self.df)))

@@ -44,6 +44,8 @@ class SquaredError(PointwiseLoss):
         Equivalent("Keras", "keras.losses.mean_squared_error(target, pred)"),
         Equivalent("optax", "optax.losses.squared_error(pred, target)"),
         Equivalent("scikit-learn", "sklearn.metrics.mean_squared_error(target, pred)"),
+        Equivalent("scikit-learn SGD", "loss='squared_error'", factor="1 / 2"),
+        Equivalent("torchmetrics", "torchmetrics.functional.mean_squared_error(pred, target)"),
         Equivalent("XGBoost", "objective='reg:squarederror'", factor="1 / 2"),
         Equivalent("LightGBM", "objective='regression'", factor="1 / 2"),
         Equivalent("CatBoost", "loss_function='RMSE'", factor="1 / 2"),
@@ -88,6 +90,11 @@ class HalfSquaredError(PointwiseLoss):
         Equivalent("Keras", "keras.losses.mean_squared_error(target, pred)", factor="2"),
         Equivalent("optax", "optax.losses.l2_loss(pred, target)"),
         Equivalent("scikit-learn", "sklearn.metrics.mean_squared_error(target, pred)", factor="2"),
+        Equivalent("scikit-learn SGD", "loss='squared_error'"),
+        Equivalent(
+            "SciPy", "scipy.optimize.least_squares(lambda x: pred - target, [0.0], max_nfev=1).cost / len(pred)"
+        ),
+        Equivalent("torchmetrics", "torchmetrics.functional.mean_squared_error(pred, target)", factor="2"),
         Equivalent("XGBoost", "objective='reg:squarederror'"),
         Equivalent("LightGBM", "objective='regression'"),
         Equivalent("CatBoost", "loss_function='RMSE'"),
@@ -137,6 +144,8 @@ class AbsoluteError(PointwiseLoss):
         Equivalent("PyTorch", "torch.nn.functional.l1_loss(pred, target)"),
         Equivalent("Keras", "keras.losses.mean_absolute_error(target, pred)"),
         Equivalent("scikit-learn", "sklearn.metrics.mean_absolute_error(target, pred)"),
+        Equivalent("scikit-learn SGD", "loss='epsilon_insensitive', epsilon=0.0"),
+        Equivalent("torchmetrics", "torchmetrics.functional.mean_absolute_error(pred, target)"),
         Equivalent("XGBoost", "objective='reg:absoluteerror'", curvature="1", exact_leaves=True),
         Equivalent("LightGBM", "objective='regression_l1'", curvature="1", exact_leaves=True),
         Equivalent("CatBoost", "loss_function='MAE'", factor="1 / 2", curvature="2", exact_leaves=True),
@@ -244,6 +253,7 @@ class Minkowski(PointwiseLoss):
     lower_bound = 0.0
     variants = ({}, {"p": 1.0}, {"p": 2.0}, {"p": 3.0})
     equivalents = (
+        Equivalent("torchmetrics", "torchmetrics.functional.minkowski_distance(pred, target, p=p) ** p / len(pred)"),
         Equivalent("CatBoost", "loss_function=f'Lq:q={p}'", when="p >= 2"),
         Equivalent("CatBoost", "loss_function=f'Lq:q={p}'", when="p < 2", curvature="1"),
     )

@@ -63,7 +63,14 @@ class SquaredLogError(PointwiseLoss):
     elicits = "shifted geometric mean"
     lower_bound = 0.0
     equivalents = (
+        Equivalent(
+            "Keras",
+            "keras.losses.mean_squared_logarithmic_error(target, pred)",
+            rows="(pred > 1e-3) & (target > 1e-3)",
+            note="numbers below 1e-7 count as 1e-7",
+        ),
         Equivalent("scikit-learn", "sklearn.metrics.mean_squared_log_error(target, pred)"),
+        Equivalent("torchmetrics", "torchmetrics.functional.mean_squared_log_error(pred, target)"),
         Equivalent(
             "XGBoost", "objective='reg:squaredlogerror'", factor="1 / 2", curvature="numpy.maximum(hessian, 2e-6)"
         ),
@@ -125,7 +132,18 @@ class AbsolutePercentageError(PointwiseLoss):
     smoothness = 0
     lower_bound = 0.0
     equivalents = (
+        Equivalent(
+            "Keras",
+            "keras.losses.mean_absolute_percentage_error(target, pred)",
+            factor="100",
+            note="targets are kept above 1e-7 in size",
+        ),
         Equivalent("scikit-learn", "sklearn.metrics.mean_absolute_percentage_error(target, pred)"),
+        Equivalent(
+            "torchmetrics",
+            "torchmetrics.functional.mean_absolute_percentage_error(pred, target)",
+            note="targets are kept above 1.17e-6 in size",
+        ),
         Equivalent(
             "LightGBM",
             "objective='mape'",
@@ -184,6 +202,13 @@ class SymmetricAbsolutePercentageError(PointwiseLoss):
     elicits = "no named functional"
     smoothness = 0
     lower_bound = 0.0
+    equivalents = (
+        Equivalent(
+            "torchmetrics",
+            "torchmetrics.functional.symmetric_mean_absolute_percentage_error(pred, target)",
+            note="the sum of sizes is kept above 1.17e-6",
+        ),
+    )
 
     def _has_pull(self, xp: Any, pred: Any, target: Any) -> Any:
         positive = xp.logical_and(pred > 0, target > 0)

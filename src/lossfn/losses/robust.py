@@ -51,7 +51,13 @@ class Huber(PointwiseLoss):
         Equivalent("PyTorch", "torch.nn.functional.huber_loss(pred, target, delta=delta)"),
         Equivalent("Keras", "keras.losses.huber(target, pred, delta=delta)"),
         Equivalent("optax", "optax.losses.huber_loss(pred, target, delta=delta)"),
+        Equivalent("scikit-learn SGD", "loss='huber', epsilon=delta"),
         Equivalent("SciPy", "scipy.special.huber(delta, pred - target)"),
+        Equivalent(
+            "SciPy",
+            "scipy.optimize.least_squares(lambda x: pred - target, [0.0], loss='huber', f_scale=delta, "
+            "max_nfev=1).cost / len(pred)",
+        ),
         Equivalent("LightGBM", "objective='huber', alpha=delta", curvature="1"),
         Equivalent("CatBoost", "loss_function=f'Huber:delta={delta}'"),
     )
@@ -163,6 +169,11 @@ class PseudoHuber(PointwiseLoss):
     variants = ({}, {"delta": 0.3}, {"delta": 20.0})
     equivalents = (
         Equivalent("SciPy", "scipy.special.pseudo_huber(delta, pred - target)"),
+        Equivalent(
+            "SciPy",
+            "scipy.optimize.least_squares(lambda x: pred - target, [0.0], loss='soft_l1', f_scale=delta, "
+            "max_nfev=1).cost / len(pred)",
+        ),
         Equivalent("XGBoost", "objective='reg:pseudohubererror', huber_slope=delta"),
     )
 
@@ -216,6 +227,12 @@ class LogCosh(PointwiseLoss):
     equivalents = (
         Equivalent("Keras", "keras.losses.log_cosh(target, pred)", when="scale == 1"),
         Equivalent("optax", "optax.losses.log_cosh(pred, target)", when="scale == 1"),
+        Equivalent(
+            "torchmetrics",
+            "torchmetrics.functional.log_cosh_error(pred, target)",
+            when="scale == 1",
+            note="overflows where the residual does in cosh",
+        ),
         Equivalent("CatBoost", "loss_function='LogCosh'", when="scale == 1", exact_leaves=True),
     )
 

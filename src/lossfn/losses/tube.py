@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lossfn.equivalents import Equivalent
 from lossfn.fields import nonnegative
 from lossfn.pointwise import PointwiseLoss
 
@@ -51,6 +52,7 @@ class EpsilonInsensitive(PointwiseLoss):
     smoothness = 0
     lower_bound = 0.0
     variants = ({}, {"epsilon": 0.0}, {"epsilon": 2.0})
+    equivalents = (Equivalent("scikit-learn SGD", "loss='epsilon_insensitive', epsilon=epsilon"),)
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         size = xp.abs(pred - target)
@@ -100,6 +102,7 @@ class SquaredEpsilonInsensitive(PointwiseLoss):
     smoothness = 1
     lower_bound = 0.0
     variants = ({}, {"epsilon": 2.0})
+    equivalents = (Equivalent("scikit-learn SGD", "loss='squared_epsilon_insensitive', epsilon=epsilon"),)
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         residual = pred - target

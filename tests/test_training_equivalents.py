@@ -1,7 +1,8 @@
-"""The settings of boosted trees that losses state are executed, and the engines' gradients and Hessians read off.
+"""The settings for training elsewhere that losses state are executed, and gradients and Hessians read off.
 
-An engine's gradient and Hessian are not public. From known scores, trees without penalties whose leaves hold a row or a
-few give both: XGBoost's saved model holds the sums, LightGBM and CatBoost leaf values under two penalties or methods.
+They are not public. A step of stochastic gradient descent with rate 1 is the gradient. Of boosted trees, one round from
+known scores, whose leaves hold a row or a few, gives both: XGBoost's saved model holds the sums, LightGBM and CatBoost
+have leaf values under two penalties or methods.
 """
 
 from __future__ import annotations
@@ -61,13 +62,30 @@ def one_feature(rows: int = ROWS) -> np.ndarray:
     return np.arange(rows, dtype=float)[:, None]
 
 
+@of_library("scikit-learn SGD")
+def test_gradient_descent_has_the_stated_gradient(loss: Any, there: Equivalent) -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    is_classifier = loss.task == "binary"
+    kind = linear_model.SGDClassifier if is_classifier else linear_model.SGDRegressor
+    pred, target = data_for(loss, there)
+    model = kind(**there.settings_for(loss), penalty=None, fit_intercept=False, learning_rate="constant", eta0=1.0)
+    more = {"classes": [-1, 1]} if is_classifier else {}
+    model.partial_fit([[0.0]], target[:1], **more)
+    steps = []
+    for score, label_of_row in zip(pred, target, strict=True):
+        model.coef_ = np.full_like(model.coef_, score)
+        model.partial_fit([[1.0]], [label_of_row])
+        steps.append(score - model.coef_.item())
+    np.testing.assert_allclose(steps, derivatives(loss, there, pred, target)[0][:, 0], rtol=1e-9, atol=1e-12)
+
+
 @of_library("XGBoost")
 def test_xgboost_has_the_stated_gradient_and_curvature(loss: Any, there: Equivalent) -> None:
     xgboost = pytest.importorskip("xgboost")
     pred, target = data_for(loss, there)
     settings = {
         **there.settings_for(loss),
-        **({"num_class": pred.shape[1]} if pred.ndim == 2 else {}),
+        **({"num_class": pred.shape[1]} if loss.task == "multiclass" else {}),
         "max_depth": 0,
         "max_leaves": ROWS,
         "grow_policy": "lossguide",
@@ -147,9 +165,14 @@ def test_lightgbm_has_the_stated_gradient_and_curvature(loss: Any, there: Equiva
 def test_catboost_has_the_stated_gradient_and_curvature(loss: Any, there: Equivalent) -> None:
     catboost = pytest.importorskip("catboost")
     pred, target = data_for(loss, there)
+    # Several numbers for a row cannot be handed to it as a start, only the scores of classes can.
+    is_multiclass = loss.task == "multiclass"
+    has_start = is_multiclass or pred.ndim == 1
+    pred = pred if has_start else np.zeros_like(pred)
     gradient, curvature = derivatives(loss, there, pred, target)
     settings = {
         **there.settings_for(loss),
+        **({} if is_multiclass else {"boost_from_average": False}),
         "iterations": 1,
         "depth": 4,
         "learning_rate": 1,
@@ -162,7 +185,7 @@ def test_catboost_has_the_stated_gradient_and_curvature(loss: Any, there: Equiva
         "verbose": False,
         "allow_writing_files": False,
     }
-    pool = catboost.Pool(one_feature(), there.labels_for(loss, target), baseline=pred)
+    pool = catboost.Pool(one_feature(), there.labels_for(loss, target), baseline=pred if has_start else None)
 
     def leaf_values(**more: Any) -> tuple[Any, np.ndarray, np.ndarray]:
         model = catboost.CatBoost({**settings, **more}).fit(pool)
@@ -183,6 +206,7 @@ def test_catboost_has_the_stated_gradient_and_curvature(loss: Any, there: Equiva
     if gradient.shape[1] == 1:
         expected = -sums(leaves, gradient) / (sums(leaves, curvature) + penalty)
     else:
+        # For several scores the whole Hessian counts.
         blocks = loss.hessian(pred, target, reduction="sum")
         expected = [
             -np.linalg.solve(blocks[leaves == leaf].sum(axis=0) + np.eye(gradient.shape[1]), of_leaf)
