@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import mpmath
 import numpy as np
 
-from benchmarks.exact import BEYOND, LARGE, NEARNESS, Entry, evaluate, with_exact_parameters
+from benchmarks.exact import BEYOND, NEARNESS, Entry, evaluate, with_exact_parameters
 from benchmarks.points import Array
+from benchmarks.steps import LARGE
 from lossfn import PointwiseLoss, RowwiseLoss, SoftmaxLoss
 from lossfn.engine.oracle import ARITHMETIC
 from lossfn.losses import ConfidencePenalty, CrammerSinger, Distillation, WestonWatkins

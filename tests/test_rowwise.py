@@ -316,7 +316,7 @@ def test_kernels_agree_with_array_code(loss: Any) -> None:
         assert np.array_equal(results["kernel"][1], results["threads"][1])
 
 
-@pytest.mark.parametrize("classes", [2, 63, 64, 65, 200, 5000])
+@pytest.mark.parametrize("classes", [2, 15, 16, 127, 128, 200, 5000])
 @pytest.mark.parametrize("loss", [lossfn.CrossEntropy(), lossfn.MulticlassBrier()], ids=label)
 def test_rows_of_any_length(loss: Any, classes: int) -> None:
     rng = np.random.default_rng(0)

@@ -48,6 +48,38 @@ def largest_of_few(scores: Any) -> Any:
     return found
 
 
+@njit()
+def by_class(scores: Any, classes: int, columns: Any) -> None:
+    """Write rows of scores class by class: the rows fill vectors where the classes are too few for it."""
+    count = scores.size // classes
+    for j in range(classes):
+        column = columns[j * count : (j + 1) * count]
+        for row in range(count):
+            column[row] = scores[row * classes + j]
+
+
+@njit()
+def by_row(columns: Any, classes: int, scores: Any) -> None:
+    """Write what stands class by class as rows again."""
+    count = scores.size // classes
+    for j in range(classes):
+        column = columns[j * count : (j + 1) * count]
+        for row in range(count):
+            scores[row * classes + j] = column[row]
+
+
+@njit()
+def largest_of_columns(columns: Any, classes: int, tops: Any) -> None:
+    """Write the largest score of each row."""
+    prefer_wide_vectors()
+    count = tops.size
+    tops[:] = columns[:count]
+    for j in range(1, classes):
+        column = columns[j * count : (j + 1) * count]
+        for row in range(count):
+            tops[row] = column[row] if column[row] > tops[row] else tops[row]
+
+
 @njit(fastmath={"reassoc"})
 def sum_others(exponentials: Any) -> float:
     """Return the float64 sum of a row of exponentials but for one that is 1."""
@@ -60,6 +92,35 @@ def sum_others(exponentials: Any) -> float:
         total += np.float64(0.0 if is_largest else exponential)
         ones += 1.0 if is_largest else 0.0
     return total + ones
+
+
+@njit()
+def scale_columns(columns: Any, classes: int, factors: Any) -> None:
+    """Multiply what belongs to each row by a factor."""
+    prefer_wide_vectors()
+    for j in range(classes):
+        column = columns[j * factors.size : (j + 1) * factors.size]
+        for row in range(factors.size):
+            column[row] *= factors[row]
+
+
+@njit()
+def sum_other_columns(columns: Any, classes: int, others: Any) -> None:
+    """Write for each row the sum of its exponentials but for one that is 1."""
+    prefer_wide_vectors()
+    count = others.size
+    rest = np.zeros(count)
+    ones = np.full(count, -1.0)
+    # Numbers of another type would make doubles of floats before they are compared.
+    zero, one = columns.dtype.type(0), columns.dtype.type(1)
+    for j in range(classes):
+        column = columns[j * count : (j + 1) * count]
+        for row in range(count):
+            is_largest = column[row] >= one
+            rest[row] += np.float64(zero if is_largest else column[row])
+            ones[row] += 1.0 if is_largest else 0.0
+    for row in range(count):
+        others[row] = rest[row] + ones[row]
 
 
 @njit(fastmath={"reassoc"})
