@@ -250,10 +250,13 @@ class Tweedie(ExponentialFamily):
         return self._scaled(xp, pred, target, 2 - self.power, 1 - self.power)
 
     def _scaled(self, xp: Any, pred: Any, target: Any, first: Any, second: Any) -> Any:
-        """Return first·μ^(2-p) − second·y·μ^(1-p), with the power that is not the smaller one as a common factor."""
+        """Return first·μ^(2-p) − second·y·μ^(1-p), by the larger of μ and y: the other is in units of it."""
         p = self.power
-        small_mean = xp.mulexp(first * xp.exp(pred) - second * target, (1 - p) * pred)
-        return xp.where(pred > 0, xp.mulexp(first - second * xp.mulexp(target, -pred), (2 - p) * pred), small_mean)
+        times = xp.mulexp(target, -pred)
+        is_mean_larger = xp.abs(times) <= 1
+        by_mean = xp.mulexp(first - second * times, (2 - p) * pred)
+        by_target = xp.mulexp(target, (1 - p) * pred) * (first / xp.where(is_mean_larger, 1, times) - second)
+        return xp.where(is_mean_larger, by_mean, by_target)
 
     def half_deviance(self, xp: Any, pred: Any, target: Any) -> Any:
         match self._form:
