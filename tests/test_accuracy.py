@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from benchmarks import exact, measure, rule
 from benchmarks.judge import judge
-from benchmarks.points import FLOATS, Points, finite_points, in_precision
+from benchmarks.points import FLOATS, Points, finite_points, has_kinks_of_several_heads, in_precision
 from conftest import CATALOGUE, DEFAULTS, every_variant, label
 
 import lossfn
@@ -124,5 +124,6 @@ def test_points_reach_every_corner(dtype: str) -> None:
         if np.isinf(loss.prediction.high):
             assert sizes.max() == info.max
             assert (np.signbit(points.heads[:, 0]) & (sizes == 0)).any()
-        if loss.smoothness < 2 and not loss.target.is_discrete:
+        # Beside the kinks of several heads no difference tells what each head contributes.
+        if loss.smoothness < 2 and not loss.target.is_discrete and not has_kinks_of_several_heads(loss):
             assert (points.heads[:, 0] == points.parts[:, 0]).any()

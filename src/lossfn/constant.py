@@ -171,7 +171,8 @@ def implied_probability(loss: PointwiseLoss, pred: Any) -> Any:
     if_positive = loss.gradient(pred, xp.full_like(pred, positive), reduction="sum")
     # An infinite slope on one side alone settles the matter.
     certain = xp.abs(if_negative) == math.inf
-    ratio = if_negative / xp.where(certain, xp.ones_like(pred), if_negative - if_positive)
+    with np.errstate(invalid="ignore"):
+        ratio = if_negative / xp.where(certain, xp.ones_like(pred), if_negative - if_positive)
     return xp.clip(xp.where(certain, xp.ones_like(pred), ratio) + 0.0, 0.0, 1.0)
 
 
