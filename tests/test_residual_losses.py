@@ -372,11 +372,19 @@ def test_a_linear_model_refuses_bounded_predictions_with_the_cure() -> None:
 
 def test_comparison_gives_each_loss_the_scale_that_it_needs() -> None:
     pytest.importorskip("pandas")
-    from lossfn.comparison.candidates import _from_user, noise_in_scale
+    from lossfn.comparison.candidates import choose_candidates, noise_in_scale
+    from lossfn.comparison.data import read_data
 
     assert noise_in_scale(Huber()) == 1.345
     assert round(noise_in_scale(TukeyBiweight()), 3) == 4.685
-    assert _from_user("tukey_biweight", "regression").with_estimates(2.0, 1.0).c == pytest.approx(9.37, abs=1e-3)
-    assert _from_user("tukey_biweight(c=3)", "regression").with_estimates(2.0, 1.0).c == 3.0
+    numbers = np.linspace(0.0, 1.0, 50)
+    data = read_data(numbers[:, None], numbers**2, task=None, weight=None, groups=None, folds=5, target_name=None)
+
+    def candidate(text: str) -> Any:
+        # The default that all are compared with comes first.
+        return choose_candidates([text], data)[0][-1]
+
+    assert candidate("tukey_biweight").with_estimates(2.0, 1.0).c == pytest.approx(9.37, abs=1e-3)
+    assert candidate("tukey_biweight(c=3)").with_estimates(2.0, 1.0).c == 3.0
     # A tube is a tolerance that the data do not decide.
-    assert _from_user("epsilon_insensitive", "regression").estimated == ()
+    assert candidate("epsilon_insensitive").estimated == ()

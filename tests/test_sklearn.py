@@ -273,6 +273,7 @@ TRAINABLE = [
     if -1e300 in loss.prediction
     and isinstance(loss.target, fields.Domain)
     and (len(loss.heads) == 1 or loss.smoothness >= 1)
+    and not loss.surrogate
 ]
 
 
@@ -291,7 +292,7 @@ def test_smooth_losses_end_where_the_gradient_vanishes(loss: PointwiseLoss, fit_
     pred = scores if len(loss.heads) > 1 else scores[:, 0]
     rows = loss.gradient(pred, encoded(loss, target), weight=weight).reshape(scores.shape)
     # Where the curvature is infinite at ties, the objective is flat long before its gradient vanishes.
-    atol = 1e-3 if loss.smoothness == 1 and loss.gradient_lipschitz is None else 1e-7
+    atol = 1e-3 if loss.smoothness == 1 and loss.gradient_lipschitz is None else 1e-6
     np.testing.assert_allclose(rows.T @ features + 0.01 * np.atleast_2d(model.coef_), 0.0, atol=atol)
     if fit_intercept:
         np.testing.assert_allclose(rows.sum(axis=0), 0.0, atol=atol)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import every_path, through
+from conftest import every_path, raises, through
 
 import lossfn
 
@@ -45,3 +45,11 @@ def test_a_surrogate_of_ones_own_is_not_taken_for_a_wrong_derivative():
     assert not lossfn.Huber().surrogate
     with pytest.raises(ArithmeticError, match="gradient"):
         _ = Undeclared().formula
+
+
+def test_linear_models_refuse_a_loss_without_an_objective() -> None:
+    pytest.importorskip("sklearn")
+    from lossfn.sklearn import LinearRegressor
+
+    with raises(ValueError, "BetaNLL", "its gradient is not that of its value", "stochastic gradients"):
+        LinearRegressor(loss=lossfn.BetaNLL()).fit([[0.0], [1.0]], [1.0, 2.0])

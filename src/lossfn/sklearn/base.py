@@ -56,6 +56,11 @@ class LinearModel(LossParameters):
             several, targets = len(loss.target.labels) > 1, loss.target.name
         if several:
             raise ValueError(f"{name} cannot train {loss!r}: its targets are {targets}, and y is a single number a row")
+        if isinstance(loss, PointwiseLoss) and loss.surrogate:
+            raise ValueError(
+                f"{name} cannot train {loss!r}: its gradient is not that of its value, so no value tells a solver which "
+                "step helps; train it by stochastic gradients"
+            )
         domain = refused_scores(loss)
         if domain:
             raise ValueError(f"{name}: scores of a linear model can be any number, but {loss!r} takes {domain}")
