@@ -21,7 +21,7 @@ import lossfn
 SOURCE = Path(lossfn.__file__).parent
 PUBLIC = [getattr(lossfn, name) for name in lossfn.__all__ if name != "compare"]
 # Adapters need their framework, comparison its extra; they have tests of their own.
-ELSEWHERE = ("torch", "jax", "sklearn", "boosting", "comparison", "cli", "commands")
+ELSEWHERE = ("torch", "jax", "keras", "sklearn", "boosting", "comparison", "cli", "commands")
 MODULES = [
     info.name for info in pkgutil.walk_packages(lossfn.__path__, "lossfn.") if info.name.split(".")[1] not in ELSEWHERE
 ]

@@ -66,6 +66,16 @@ class Loss:
     target: ClassVar[Domain | Parts] = fields.REAL
     equivalents: ClassVar[tuple[Equivalent, ...]] = ()
 
+    @property
+    def takes_vectors(self) -> bool:
+        """Whether the prediction of one element is a vector, the last axis: several heads, or scores of a row."""
+        return len(self.heads) > 1
+
+    @property
+    def target_parts(self) -> tuple[str, ...]:
+        """What messages call the parts of the target; most losses have one."""
+        return self.target.labels
+
     def _prepare(self, pred: Any, target: Any, weight: Any = None, mask: Any = None) -> batches.Batch:
         """Return the batch of a call, checked."""
         return batches.prepare(type(self).__name__, self.heads, pred, target, weight, mask, self.target.labels)

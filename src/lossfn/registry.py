@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,8 +74,15 @@ def catalogue() -> Iterator[Entry]:
         yield Entry(snake_case(loss_class.__name__), variants[0], variants)
 
 
-def parse_loss(text: str) -> Any:
+def parse_loss(text: str, *, own: Mapping[str, type[Loss]] | None = None) -> Any:
     """Return the loss that a text describes.
+
+    Parameters
+    ----------
+    text : str
+        Names, with parameters by name, and sums and multiples of them.
+    own : mapping, optional
+        Losses of one's own by their names.
 
     Examples
     --------
@@ -89,26 +96,30 @@ def parse_loss(text: str) -> Any:
         parsed = ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
         raise ValueError(f"cannot read the loss {text!r}; write it like Huber(delta=2) or squared_error") from None
-    return _build(parsed, text)
+    from lossfn.losses.index import LOSSES, ROW_LOSSES
+
+    known = {snake_case(loss_class.__name__): loss_class for loss_class in (*LOSSES, *ROW_LOSSES)}
+    return _build(parsed, text, known | {snake_case(name): loss_class for name, loss_class in (own or {}).items()})
 
 
-def _build(node: ast.expr, text: str) -> Loss:
+def _build(node: ast.expr, text: str, known: Mapping[str, Any]) -> Loss:
     match node:
         case ast.BinOp(left, ast.Add(), right):
-            return _summand(left, text) + _summand(right, text)
+            return _summand(left, text, known) + _summand(right, text, known)
         case ast.BinOp(ast.Constant(float() | int() as factor), ast.Mult(), right):
-            return factor * _summand(right, text)
+            return factor * _summand(right, text, known)
         case ast.Name(name):
-            return _named(name, {})
+            return _named(name, {}, known)
         case ast.Call(ast.Name(name), arguments, keywords) if not arguments:
-            return _named(name, {keyword.arg or "**": _literal(keyword.value, text) for keyword in keywords})
+            settings = {keyword.arg or "**": _literal(keyword.value, text) for keyword in keywords}
+            return _named(name, settings, known)
         case ast.Call(ast.Name(name), _, _):
             raise ValueError(f"{text!r}: name the parameters of {name}, like Huber(delta=2)")
     raise ValueError(f"cannot read the loss {text!r}; write it like Huber(delta=2) or squared_error")
 
 
-def _summand(node: ast.expr, text: str) -> PointwiseLoss:
-    loss = _build(node, text)
+def _summand(node: ast.expr, text: str, known: Mapping[str, Any]) -> PointwiseLoss:
+    loss = _build(node, text, known)
     if not isinstance(loss, PointwiseLoss):
         raise ValueError(f"{text!r}: only losses of single predictions have sums; {type(loss).__name__} takes rows")
     return loss
@@ -126,16 +137,13 @@ def _literal(node: ast.expr, text: str) -> Any:
         raise ValueError(f"{text!r}: parameters must be plain numbers or quoted texts") from None
 
 
-def _named(name: str, settings: dict[str, Any]) -> Loss:
-    from lossfn.losses.index import LOSSES, ROW_LOSSES
-
-    known = {snake_case(loss_class.__name__): loss_class for loss_class in (*LOSSES, *ROW_LOSSES)}
+def _named(name: str, settings: dict[str, Any], known: Mapping[str, Any]) -> Loss:
     wanted = snake_case(name)
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
         advice = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
         raise ValueError(f"unknown loss {name!r}; {advice}")
-    loss_class = known[wanted]
+    loss_class: type[Loss] = known[wanted]
     parameters = [field.name for field in dataclasses.fields(loss_class)]
     for setting in settings:
         if setting not in parameters:

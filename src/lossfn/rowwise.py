@@ -108,6 +108,16 @@ class RowwiseLoss(Loss):
     # ---- what follows -------------------------------------------------------------------------------------------
 
     @property
+    def takes_vectors(self) -> bool:
+        """Whether the prediction of one element is a vector, the last axis: its scores."""
+        return True
+
+    @property
+    def target_parts(self) -> tuple[str, ...]:
+        """What messages call the parts of the target; most losses have one."""
+        return self.parts
+
+    @property
     def _parts(self) -> tuple[Part, ...]:
         return tuple(
             Part(name, name in self.score_parts, self.accepts_distributions, name in self.number_parts)

@@ -49,12 +49,8 @@ class LinearModel(LossParameters):
     def _check_loss(self, loss: PointwiseLoss | RowwiseLoss) -> None:
         name = type(self).__name__
         self._check_task(loss)
-        if isinstance(loss, RowwiseLoss):
-            several = len(loss.parts) > 1
-            targets = " and ".join(part.removeprefix("target.") for part in loss.parts)
-        else:
-            several, targets = len(loss.target.labels) > 1, loss.target.name
-        if several:
+        if len(loss.target_parts) > 1:
+            targets = " and ".join(part.removeprefix("target.") for part in loss.target_parts)
             raise ValueError(f"{name} cannot train {loss!r}: its targets are {targets}, and y is a single number a row")
         if isinstance(loss, PointwiseLoss) and loss.surrogate:
             raise ValueError(

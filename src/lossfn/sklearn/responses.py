@@ -38,9 +38,8 @@ class Response(Protocol):
 def response_of(loss: PointwiseLoss | RowwiseLoss, method: str | None) -> Response:
     """Return how a loss uses estimators; refuse one that cannot, or a method that is not for it."""
     name = type(loss).__name__
-    labels = loss.parts if isinstance(loss, RowwiseLoss) else loss.target.labels
-    if len(labels) > 1:
-        parts = " and ".join(label.removeprefix("target.") for label in labels)
+    if len(loss.target_parts) > 1:
+        parts = " and ".join(part.removeprefix("target.") for part in loss.target_parts)
         raise ValueError(f"scorer: the targets of {name} are {parts}, and y is a single number or class a row")
     if isinstance(loss, RowwiseLoss) and not loss.one_score_a_class:
         raise ValueError(f"scorer: the scores of {name} are not those of classes; no estimator predicts them")
