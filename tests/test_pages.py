@@ -8,12 +8,18 @@ from conftest import ENTRIES
 
 from lossfn.reference import pages
 
-DOCS = Path(__file__).parents[1] / "docs" / "losses"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs" / "losses"
 
 
 def test_committed_pages_are_those_of_the_catalogue() -> None:
     written = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
     assert written == pages.pages(), "the pages of docs/losses are stale: make docs"
+
+
+def test_the_committed_dictionary_is_that_of_the_catalogue() -> None:
+    written = (ROOT / "docs" / "dictionary.md").read_text(encoding="utf-8")
+    assert written == pages.dictionary(), "docs/dictionary.md is stale: make docs"
 
 
 def test_every_loss_has_a_committed_figure() -> None:
@@ -23,8 +29,10 @@ def test_every_loss_has_a_committed_figure() -> None:
 
 def test_pages_are_written_whole_and_without_leftovers(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(pages, "figures", lambda: iter([("figures/huber.svg", "<svg/>")]))
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "gone.svg").touch()
-    (tmp_path / "gone.md").touch()
+    (tmp_path / "losses" / "figures").mkdir(parents=True)
+    (tmp_path / "losses" / "figures" / "gone.svg").touch()
+    (tmp_path / "losses" / "gone.md").touch()
+    (tmp_path / "kept.md").touch()
     pages.write(tmp_path)
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {*pages.pages(), "huber.svg"}
+    written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == {*pages.pages(), "huber.svg", "dictionary.md", "kept.md"}

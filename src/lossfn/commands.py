@@ -233,23 +233,33 @@ def _select_losses(task: str | None, elicits: str | None) -> list[Entry]:
 
 @application.command()
 def show(
-    name: Annotated[str, typer.Argument(help='A loss, such as huber or "Huber(delta=2)".')],
+    name: Annotated[
+        str,
+        typer.Argument(help='A loss, such as huber or "Huber(delta=2)", or its name elsewhere, as torch.nn.HuberLoss.'),
+    ],
     figure: Annotated[
         Path | None, typer.Option(help="Draw value, gradient and Hessian, as PNG, SVG or PDF, here.")
     ] = None,
 ) -> None:
     """Show one loss: formulas, properties, parameters, the same loss in other libraries, and when to use it."""
+    from lossfn.reference.dictionary import find
     from lossfn.reference.sheet import Sheet
     from lossfn.reference.terminal import Reference
     from lossfn.registry import parse_loss
 
+    others: list[Any] = []
     try:
         loss = parse_loss(name)
     except (ValueError, TypeError) as error:
-        raise DataError(str(error)) from None
+        loss, *others = find(name) or [None]
+        if loss is None:
+            raise DataError(str(error)) from None
     if figure is not None:
         _draw(loss, figure)
-    Reference().loss(Sheet(loss))
+    reference = Reference()
+    reference.loss(Sheet(loss))
+    if others:
+        reference.print(f"Other libraries call by this name also: {', '.join(map(repr, others))}.", style="dim")
 
 
 def _draw(loss: Any, path: Path) -> None:

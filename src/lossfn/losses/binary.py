@@ -22,7 +22,7 @@ INPUT_DOMAINS = {
 
 # For equivalents in other libraries.
 PLAIN = "inputs == 'logits' and pos_weight == 1 and label_smoothing == 0"
-LABELS = "(target == 0) | (target == 1)"
+LABELS = "numpy.isin(target, (0, 1))"
 
 
 class BinaryCrossEntropy(PointwiseLoss):
@@ -117,12 +117,12 @@ class BinaryCrossEntropy(PointwiseLoss):
             rows=LABELS,
             note="probabilities are clipped by the resolution of their type",
         ),
+        Equivalent("XGBoost", "objective='binary:logistic'", when=PLAIN, note="takes probabilities, too"),
         Equivalent(
             "XGBoost",
             "objective='binary:logistic', scale_pos_weight=pos_weight",
-            when="inputs == 'logits' and label_smoothing == 0",
-            rows="(pos_weight == 1) | (target == 0) | (target == 1)",
-            note="weighs labels 1 only, and no probabilities below 1",
+            when="inputs == 'logits' and label_smoothing == 0 and pos_weight != 1",
+            rows=LABELS,
         ),
         Equivalent(
             "LightGBM",

@@ -1,4 +1,4 @@
-"""The reference pages, one for each family: ``make docs`` writes them from the catalogue.
+"""The reference pages, one for each family, and the dictionary: ``make docs`` writes them from the catalogue.
 
 GitHub shows them as they are: formulas stand in blocks of mathematics, figures are files beside the pages.
 """
@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lossfn.reference.dictionary import LIBRARIES, listed, name_there, strangers
 from lossfn.reference.figure import as_svg, panels, pictured, setting
 from lossfn.reference.sheet import Sheet, families
 from lossfn.registry import catalogue
@@ -26,11 +27,22 @@ a picture of the Hessian is an infinite spike at a kink, which the Hessian leave
 The *factor* of an equivalent in another library is what is computed there as a multiple of the loss here, both meant
 as means over the rows. Every row of these tables is executed by the tests: functions on drawn data, settings of
 XGBoost, LightGBM and CatBoost in trees whose leaves give away gradient and Hessian. Their factor is that of the
-gradient; several of them replace the Hessian by something of their own, which is stated then."""
+gradient; several of them replace the Hessian by something of their own, which is stated then. By the names of the
+other libraries, the same is listed in the [dictionary](../dictionary.md)."""
+
+DICTIONARY = """\
+What other libraries call the losses of this one. Search this page for the name you know (`MSELoss` and `mse_loss` are
+one name), or let `lossfn show torch.nn.HuberLoss` find it; the loss itself links to its formulas.
+
+In the calls, `pred` is the prediction and `target` the target as they are here, predictions on the scale of the link
+(logits, log rates), and other names are parameters of the loss. What is computed there is the *factor* times the mean
+of the loss here. Every row is executed by the tests, on drawn data of the domain and with the versions that
+`constraints.txt` names: functions are called; of what trains, gradient and Hessian are read off single steps or leaves.
+None of these libraries drops rows by a mask or a zero weight in the same way: compare without weights first."""
 
 
 def pages() -> dict[str, str]:
-    """Return the text of every page by its name."""
+    """Return the text of every page about losses by its name."""
     grouped = families(catalogue())
     return {INDEX: _index(grouped), **{f"{family}.md": _page(sheets) for family, sheets in grouped.items()}}
 
@@ -41,15 +53,28 @@ def figures() -> Iterator[tuple[str, str]]:
         yield f"figures/{entry.name}.svg", as_svg(panels(pictured(entry.variants)))
 
 
+def dictionary() -> str:
+    """Return the page that lists the names of other libraries."""
+    parts = [NOTICE, "# Dictionary", DICTIONARY]
+    for library, names in listed():
+        parts += [f"## {library}", LIBRARIES[library]]
+        parts.append(_table(["there", "here", "factor", "call", "for"], (_entry(*pair) for pair in names)))
+    unknown = ", ".join(_from_above(type(loss).__name__) for loss in strangers())
+    parts += ["## No known equivalent", f"In none of these libraries was found: {unknown}."]
+    return _text(parts)
+
+
 def write(folder: Path) -> None:
-    """Write pages and figures, and remove what they no longer contain."""
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    """Write the dictionary, pages and figures of losses, and remove what they no longer contain."""
+    losses = folder / "losses"
+    (losses / "figures").mkdir(parents=True, exist_ok=True)
     contents = {**pages(), **dict(figures())}
-    for old in (*folder.glob("*.md"), *folder.glob("figures/*.svg")):
-        if old.relative_to(folder).as_posix() not in contents:
+    for old in (*losses.glob("*.md"), *losses.glob("figures/*.svg")):
+        if old.relative_to(losses).as_posix() not in contents:
             old.unlink()
     for name, text in contents.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (losses / name).write_text(text, encoding="utf-8")
+    (folder / "dictionary.md").write_text(dictionary(), encoding="utf-8")
 
 
 # ---- text ---------------------------------------------------------------------------------------------------------
@@ -132,6 +157,15 @@ def _other_definitions(loss: Any) -> list[Any]:
             shown.add(other.formula)
             others.append(other)
     return others
+
+
+def _entry(loss: Any, there: Any) -> list[str]:
+    _, call, factor, settings = _equivalent(there)
+    return [f"`{name_there(there)}`", _from_above(type(loss).__name__), factor, call, settings]
+
+
+def _from_above(name: str) -> str:
+    return f"[`{name}`](losses/{_places()[name]})"
 
 
 def _equivalent(there: Any) -> list[str]:

@@ -42,9 +42,9 @@ class Reference(Terminal):
         self._section("Formulas", self._formulas(sheet))
         self._section("Properties", sheet.properties.items())
         self._section("Parameters", ((each.name, self._parameter(each)) for each in sheet.parameters))
-        self._section("Elsewhere", _equivalents(sheet))
+        self._section("Elsewhere", _equivalents(sheet) or [("no known equivalent",)])
         if sheet.equivalents:
-            note = "The factor is what is computed there as a multiple of this loss; in boosted trees, of its gradient."
+            note = "The factor is what is computed there as a multiple of this loss; where it trains, of its gradient."
             self._fill(_table(0), [(note,)])
         self._section("When to use it", ((paragraph,) for paragraph in documentation.paragraphs))
         self._section("See also", ((", ".join(names), what) for names, what in documentation.related))
@@ -82,8 +82,8 @@ def _table(names: int) -> Table:
     return table
 
 
-def _equivalents(sheet: Sheet) -> list[tuple[str, str, str]]:
-    rows = []
+def _equivalents(sheet: Sheet) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for there in sheet.equivalents:
         factor = f"× {there.factor_for(sheet.loss):.4g}"
         rows.append((there.library, factor, "; ".join([there.call, *there.remarks])))
