@@ -7,6 +7,7 @@ infinite, uphill or refused by the engine, and where it is tiny the step is far 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,12 @@ MOST_ROWS = 10.0
 
 
 def is_safe(loss: BoostedLoss) -> bool:
-    """Whether the exact second derivative needs no help: that of a convex loss with a continuous curvature."""
-    return loss.convex and not loss.hessian_is_partial and getattr(loss, "smoothness", math.inf) >= 2
+    """Whether the exact second derivative needs no help: that of a convex loss with a continuous curvature.
+
+    Robust losses of a residual need it: far out they have a slope, but hardly any curvature.
+    """
+    is_smooth = not loss.hessian_is_partial and getattr(loss, "smoothness", math.inf) >= 2
+    return loss.convex and is_smooth and not getattr(loss, "even_with_decreasing_weight", False)
 
 
 def default_curvature(loss: BoostedLoss) -> str:
@@ -36,13 +41,20 @@ def default_curvature(loss: BoostedLoss) -> str:
 
 
 def gradient_and_curvature(
-    loss: BoostedLoss, name: str, scores: Any, target: Any, weight: Any
+    loss: BoostedLoss, name: str, scores: Any, target: Any, weight: Any, over_workers: Callable[[Any], Any]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return weighted gradient and curvature of each row and output, in the shape of ``scores``."""
+    """Return weighted gradient and curvature of each row and output, in the shape of ``scores``.
+
+    ``over_workers`` adds up numbers of this process and of the others that train the same model.
+    """
+
+    def of_the_whole(gradient: np.ndarray) -> np.ndarray:
+        return weighted(fitted(loss, scores, target, weight, gradient, over_workers), gradient, weight)
+
     options: dict[str, Any] = {"weight": weight, "reduction": "sum"}
     if name == "fitted":
         gradient = loss.gradient(scores, target, **options)
-        return gradient, weighted(fitted(loss, scores, target, weight, gradient), gradient, weight)
+        return gradient, of_the_whole(gradient)
     # For losses of one number the bound is the majorizing curvature that depends on no row.
     asked = "majorizing" if name == "diagonal_bound" and isinstance(loss, PointwiseLoss) else name
     gradient, curvature = loss.gradient_and_hessian(scores, target, curvature=asked, **options)
@@ -50,7 +62,7 @@ def gradient_and_curvature(
         curvature = np.diagonal(curvature, axis1=-2, axis2=-1).copy()
     if is_safe(loss) or (asked != "exact" and loss.gradient_lipschitz is not None):
         return gradient, curvature
-    floor = weighted(fitted(loss, scores, target, weight, gradient), gradient, weight)
+    floor = of_the_whole(gradient)
     if asked == "exact":
         curvature = np.maximum(curvature, floor)
     if loss.gradient_lipschitz is None and getattr(loss, "smoothness", math.inf) < 2:
@@ -67,12 +79,15 @@ def as_in_engine(
     gradient, hessian = loss.gradient_and_hessian(scores, target, mask=kept, reduction="sum")
     curvature = equivalent.curvature_for(loss, scores, target, hessian)
     if weight is not None:
-        gradient = (gradient.T * weight).T
-        curvature = np.where(weight > 0, curvature.T * weight, 0.0).T
+        of_rows = per_row(weight, gradient)
+        gradient = gradient * of_rows
+        curvature = np.where(of_rows > 0, curvature * of_rows, 0.0)
     return gradient.astype(hessian.dtype), curvature.astype(hessian.dtype)
 
 
-def fitted(loss: BoostedLoss, scores: Any, target: Any, weight: Any, gradient: np.ndarray) -> Any:
+def fitted(
+    loss: BoostedLoss, scores: Any, target: Any, weight: Any, gradient: np.ndarray, over_workers: Callable[[Any], Any]
+) -> np.ndarray:
     """Return the curvature (one number an output) of the parabola that fits the data as a whole.
 
     A parabola with curvature h that is e above its minimum has the squared slope 2 h e: so the mean squared gradient
@@ -81,19 +96,30 @@ def fitted(loss: BoostedLoss, scores: Any, target: Any, weight: Any, gradient: n
     Likelihoods that have no lower bound have expected curvature equal to the expected squared gradient.
     """
     rows = len(gradient)
-    outputs = gradient.size // max(1, rows)
-    weight = np.ones(rows, gradient.dtype) if weight is None else np.asarray(weight)
-    of_rows = weight.reshape(rows, *([1] * (gradient.ndim - 1)))
+    outputs = math.prod(gradient.shape[1:])
+    of_rows = per_row(np.ones(rows) if weight is None else weight, gradient)
     # Gradients carry their weight, which must count once here.
     squares = np.divide(gradient.astype(np.float64) ** 2, of_rows, out=np.zeros(gradient.shape), where=of_rows > 0)
-    square = squares.sum(axis=0) / weight.sum(dtype=np.float64)
+    total = loss.total(scores, target, weight=weight)
+    value, count, *square = over_workers(np.array([total.sum, total.weight, *np.ravel(squares.sum(axis=0))]))
+    mean_square = np.array(square) / max(count, np.finfo(np.float64).tiny)
     if not math.isfinite(loss.lower_bound):
-        return square.astype(gradient.dtype)
-    excess = float(loss(scores, target, weight=weight)) - loss.lower_bound
-    return (square * outputs / (2 * excess) if excess > 0 else np.zeros_like(square)).astype(gradient.dtype)
+        curvature = mean_square
+    else:
+        # The mean excess, shared by the outputs.
+        excess = (value / max(count, np.finfo(np.float64).tiny) - loss.lower_bound) / outputs
+        curvature = mean_square / (2 * excess) if excess > 0 else np.zeros_like(mean_square)
+    shaped: np.ndarray = curvature.reshape(gradient.shape[1:])
+    return shaped
 
 
 def weighted(curvature: Any, gradient: np.ndarray, weight: Any) -> np.ndarray:
     """Return the same curvature for all rows, times their weight, in the shape and dtype of the gradient."""
-    of_rows = np.broadcast_to(np.asarray(curvature, gradient.dtype), gradient.shape)
-    return of_rows.copy() if weight is None else (of_rows.T * np.asarray(weight, gradient.dtype)).T
+    repeated = np.broadcast_to(curvature, gradient.shape)
+    of_rows = 1.0 if weight is None else per_row(weight, gradient)
+    return (repeated * of_rows).astype(gradient.dtype)
+
+
+def per_row(weight: Any, gradient: np.ndarray) -> np.ndarray:
+    """Return weights in float64 that apply to each output of their row."""
+    return np.asarray(weight, np.float64).reshape(-1, *[1] * (gradient.ndim - 1))

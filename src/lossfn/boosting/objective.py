@@ -80,8 +80,12 @@ class Objective:
 
     def _derivatives(self, scores: Any, target: Any, weight: Any) -> tuple[np.ndarray, np.ndarray]:
         if self._equivalent is None:
-            return gradient_and_curvature(self.loss, self.curvature, scores, target, weight)
+            return gradient_and_curvature(self.loss, self.curvature, scores, target, weight, self._over_workers)
         return as_in_engine(self.loss, self._equivalent, scores, target, weight)
+
+    def _over_workers(self, numbers: Any) -> Any:
+        """Return the sums of numbers over all processes that train one model; engines that have several override it."""
+        return numbers
 
     def start(self, target: Any, weight: Any = None, *, classes: int | None = None) -> np.ndarray:
         """Return the raw scores to start from, (H,): the best constant, or ±10 where that is infinite.

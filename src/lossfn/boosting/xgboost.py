@@ -49,6 +49,10 @@ class XGBoostObjective(Objective):
         """Return gradient and curvature, for (scores, DMatrix) or, as scikit-learn's interface, (labels, scores)."""
         return self.derivatives(*_arguments(scores, data, sample_weight))
 
+    def _over_workers(self, numbers: Any) -> Any:
+        collective = import_engine("xgboost").collective
+        return collective.allreduce(numbers, collective.Op.SUM)
+
 
 class XGBoostMetric(Metric):
     """A loss as ``custom_metric`` of ``xgboost.train``, or ``eval_metric`` of scikit-learn's interface.
@@ -103,11 +107,11 @@ class XGBoostEngine:
         xgboost = import_engine("xgboost")
         several = {"num_target": len(start)} if len(start) > 1 else {}
         settings = {**several, "base_score": start.tolist(), "disable_default_eval_metric": True, **params}
-        data = xgboost.DMatrix(features, label=target, weight=weight)
+        threads = params.get("nthread", params.get("n_jobs"))
+        data = xgboost.DMatrix(features, label=target, weight=weight, nthread=threads)
         return xgboost.train(settings, data, rounds, obj=objective)
 
     def scores(self, model: Any, features: Array) -> Array:
         """Return raw scores, (N, H)."""
-        data = import_engine("xgboost").DMatrix(features)
-        scores: Array = model.predict(data, output_margin=True).astype(np.float64)
+        scores: Array = model.inplace_predict(features, predict_type="margin").astype(np.float64)
         return scores.reshape(len(features), -1)
