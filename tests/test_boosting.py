@@ -6,15 +6,19 @@ import doctest
 import importlib
 import pickle
 import sys
+import warnings
 
 import numpy as np
 import pytest
-from conftest import raises, run_python
+from conftest import ENTRIES, draw, label, raises, run_python
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.utils.estimator_checks import check_estimator
 
 import lossfn
-from lossfn.boosting import BoostedClassifier, BoostedRegressor
+from lossfn.boosting import BoostedClassifier, BoostedRegressor, Objective
+from lossfn.boosting.curvature import CURVATURES, gradient_and_curvature
 from lossfn.boosting.engines import engine_of
 
 # The parameters under which an engine splits as often as it can and penalises nothing, on one thread.
@@ -102,3 +106,227 @@ def test_classes_have_labels_and_probabilities(engine: str) -> None:
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
     assert (model.classes_[probabilities.argmax(axis=1)] == model.predict(features)).all()
     assert model.score(features, labels) > 0.7
+
+
+# ---- curvatures: without an engine --------------------------------------------------------------------------------
+
+
+def trainable(loss: lossfn.Loss) -> bool:
+    """Whether trees can train this loss."""
+    try:
+        Objective(loss)
+    except ValueError:
+        return False
+    return True
+
+
+BOOSTED = [entry.loss for entry in ENTRIES if trainable(entry.loss)]
+
+
+def test_losses_that_trees_cannot_train_are_refused() -> None:
+    refused = {type(entry.loss).__name__ for entry in ENTRIES if not trainable(entry.loss)}
+    # Targets of several parts, predictions that are probabilities, no gradient.
+    assert refused == {
+        "Binomial", "LogScore", "Brier", "Spherical", "ZeroOne", "Distillation", "MixtureDensity", "SquaredLogError",
+    }  # fmt: skip
+    with raises(ValueError, "Brier()", "raw scores of trees can be any number", "logits by a sigmoid"):
+        Objective(lossfn.Brier())
+    with raises(ValueError, "ZeroOne", "no gradient"):
+        Objective(lossfn.ZeroOne())
+    with raises(TypeError, "'huber'", "parse_loss"):
+        Objective("huber")
+
+
+@pytest.mark.parametrize("loss", BOOSTED, ids=label)
+def test_curvatures_are_positive_and_finite(loss) -> None:
+    scores, target = draw(loss, 60)
+    weight = np.arange(60.0) % 3
+    gradient, curvature = Objective(loss).derivatives(scores, target, weight)
+    expected = loss.gradient(scores, target, weight=weight, reduction="sum")
+    np.testing.assert_array_equal(gradient, expected)
+    assert curvature.shape == scores.shape
+    assert np.isfinite(curvature).all()
+    assert (curvature >= 0).all()
+    assert (curvature[weight == 0] == 0).all()
+    # A row that pulls has something to divide by.
+    assert (curvature[gradient != 0] > 0).all()
+
+
+@pytest.mark.parametrize("loss", BOOSTED, ids=label)
+def test_starts_are_finite_and_best(loss) -> None:
+    scores, target = draw(loss, 60)
+    start = Objective(loss).start(target)
+    assert start.shape == scores.shape[1:] or (scores.ndim == 1 and start.shape == (1,))
+    assert np.isfinite(start).all()
+
+
+def test_infinite_starts_are_replaced() -> None:
+    assert Objective(lossfn.Poisson()).start(np.zeros(5)) == [-10.0]
+    assert Objective(lossfn.BinaryCrossEntropy()).start(np.ones(5)) == [10.0]
+
+
+def test_fitted_curvature_is_that_of_squares_and_of_mean_absolute_residuals() -> None:
+    residual = np.array([-3.0, 1.0, 0.5, 7.0])
+    weight = np.array([1.0, 2.0, 0.0, 1.5])
+
+    def fitted(loss: lossfn.PointwiseLoss) -> np.ndarray:
+        objective = Objective(loss, "fitted")
+        return objective.derivatives(residual, np.zeros(4), weight)[1]
+
+    np.testing.assert_allclose(fitted(lossfn.SquaredError()), 2.0 * weight, rtol=1e-14)
+    mean = np.average(np.abs(residual), weights=weight)
+    np.testing.assert_allclose(fitted(lossfn.AbsoluteError()), weight / (2 * mean), rtol=1e-14)
+    # Half squares with another lower bound than zero: a Gaussian likelihood has none.
+    np.testing.assert_allclose(fitted(lossfn.SquaredError() * 3.0), 6.0 * weight, rtol=1e-14)
+
+
+def test_workers_add_up_what_concerns_all_rows() -> None:
+    loss = lossfn.Pinball(tau=0.7)
+    scores, target = draw(loss, 50)
+    whole = gradient_and_curvature(loss, "fitted", scores, target, None, lambda numbers: numbers)[1]
+    sums: list[np.ndarray] = []
+
+    def remember(numbers: np.ndarray) -> np.ndarray:
+        sums.append(numbers)
+        return numbers
+
+    for part in (slice(20), slice(20, None)):
+        gradient_and_curvature(loss, "fitted", scores[part], target[part], None, remember)
+    halves = gradient_and_curvature(loss, "fitted", scores[:20], target[:20], None, lambda _: sums[0] + sums[1])[1]
+    np.testing.assert_allclose(halves, whole[:20], rtol=1e-14)
+
+
+def test_curvatures_that_a_loss_lacks_are_refused() -> None:
+    with raises(ValueError, "curvature must be one of exact, majorizing, diagonal_bound, fitted, engine", "'newton'"):
+        Objective(lossfn.Huber(), "newton")
+    with raises(ValueError, "infinite at its kinks", "curvature='fitted'"):
+        Objective(lossfn.AbsoluteError(), "majorizing")
+    with raises(ValueError, "no majorizing curvature", "curvature='exact'"):
+        Objective(lossfn.Poisson(), "majorizing")
+    with raises(ValueError, "no diagonal_bound curvature"):
+        Objective(lossfn.MulticlassBrier(), "diagonal_bound")
+    assert set(CURVATURES) == {"exact", "majorizing", "diagonal_bound", "fitted", "engine"}
+
+
+# ---- training -----------------------------------------------------------------------------------------------------
+
+
+HARD = [
+    lossfn.AbsoluteError(),
+    lossfn.EpsilonInsensitive(epsilon=0.5),
+    lossfn.StudentT(df=3.0),
+    lossfn.Huber(delta=0.01),
+    lossfn.IntervalScore(level=0.8),
+    lossfn.LaplaceNLL(),
+    lossfn.CRPSNormal(),
+]
+
+
+@every_engine
+@pytest.mark.parametrize("loss", HARD, ids=label)
+def test_zero_and_negative_curvatures_neither_stall_nor_explode(engine: str, loss: lossfn.PointwiseLoss) -> None:
+    features, target = problem()
+    model = regressor(loss, engine).fit(features, target)
+    start = np.broadcast_to(model.start_, (len(target), len(model.start_)))
+    raw = model._scores(features)
+    before, after = (float(loss(each if each.shape[1] > 1 else each[:, 0], target)) for each in (start, raw))
+    assert after < before - 0.1 * abs(before)
+    assert np.abs(raw).max() < 100
+
+
+@every_engine
+@pytest.mark.parametrize("loss", [lossfn.AbsoluteError(), lossfn.LaplaceNLL()], ids=label)
+def test_units_of_the_target_change_nothing(engine: str, loss: lossfn.PointwiseLoss) -> None:
+    features, target = problem()
+    # With the engine's own limits and penalties.
+    small, large = (
+        BoostedRegressor(loss, engine=engine, n_estimators=10, nthread=1).fit(features, unit * target)
+        for unit in (1.0, 2.0**20)
+    )
+    np.testing.assert_allclose(large.predict(features), 2.0**20 * small.predict(features), rtol=1e-3, atol=1e3)
+
+
+@every_engine
+def test_predictions_are_on_the_natural_scale_and_start_at_the_best_constant(engine: str) -> None:
+    features, target = problem()
+    counts = np.floor(np.abs(target))
+    weight = np.linspace(0.5, 2.0, len(target))
+    model = regressor(lossfn.Poisson(), engine, learning_rate=1e-9).fit(features, counts, sample_weight=weight)
+    np.testing.assert_allclose(model.predict(features), np.average(counts, weights=weight), rtol=1e-5)
+
+
+@every_engine
+def test_quantiles_do_not_cross(engine: str) -> None:
+    features, target = problem()
+    loss = lossfn.MultiQuantile(taus=(0.2, 0.5, 0.8), crossing="impossible")
+    model = regressor(loss, engine, learning_rate=0.5).fit(features, target)
+    quantiles = model.predict_heads(features)
+    assert lossfn.crossing_rate(quantiles) == 0.0
+    start = np.broadcast_to(model.start_, (len(target), 3))
+    assert loss(model._scores(features), target) < 0.8 * loss(start, target)
+    np.testing.assert_array_equal(model.predict(features), quantiles[:, 0])
+
+
+@every_engine
+def test_mean_and_variance_beat_a_constant_on_real_data(engine: str) -> None:
+    features, target = load_diabetes(return_X_y=True)
+    train, test, y_train, y_test = train_test_split(features, target, random_state=0)
+    loss = lossfn.GaussianNLL()
+    model = BoostedRegressor(loss, engine=engine, n_estimators=40, max_depth=2, learning_rate=0.05, nthread=1)
+    model.fit(train, y_train)
+    constant = np.broadcast_to(loss.optimal_constant(y_train), (len(y_test), 2))
+    assert loss(model._scores(test), y_test) < loss(constant, y_test) - 0.05
+
+
+@every_engine
+def test_focal_loss_beats_a_constant_on_real_data(engine: str) -> None:
+    features, labels = load_breast_cancer(return_X_y=True)
+    train, test, y_train, y_test = train_test_split(features, labels, random_state=0)
+    model = BoostedClassifier(lossfn.BinaryFocal(gamma=2.0), engine=engine, n_estimators=30, max_depth=2, nthread=1)
+    model.fit(train, y_train)
+    assert model.score(test, y_test) > 0.93
+    # Focal scores, taken for log-odds, are far too close to 0.
+    assert lossfn.LogScore()(model.predict_proba(test)[:, 1], y_test) < 0.25
+
+
+@every_engine
+@pytest.mark.parametrize("loss", [lossfn.Hinge(), lossfn.LogitAdjusted(), lossfn.WestonWatkins()], ids=label)
+def test_margins_and_rows_train_classifiers(engine: str, loss: lossfn.Loss) -> None:
+    features, target = problem()
+    labels = np.where(target > np.median(target), "high", "low")
+    assert classifier(loss, engine).fit(features, labels).score(features, labels) > 0.85
+
+
+# What an engine cannot pass, and why.
+EXPECTED_FAILURES = {
+    "check_no_attributes_set_in_init": "parameters of the engine are kept in one attribute",
+    "check_sample_weight_equivalence_on_dense_data": "engines add up in single precision, in another order",
+}
+
+
+@every_engine
+@pytest.mark.parametrize("estimator", [BoostedRegressor, BoostedClassifier])
+def test_scikit_learn_checks_pass(engine: str, estimator: type) -> None:
+    model = estimator(engine=engine, n_estimators=3, learning_rate=0.5, **ENGINES[engine])
+    with warnings.catch_warnings():
+        # About checks that are skipped.
+        warnings.simplefilter("ignore")
+        results = check_estimator(model, on_fail=None)
+    failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
+    assert set(failed) <= set(EXPECTED_FAILURES), failed
+
+
+def test_wrong_parameters_are_named() -> None:
+    features, target = problem()
+    for params, fragments in (
+        ({"n_estimators": 0}, ["n_estimators must be an integer >= 1", "0"]),
+        ({"learning_rate": -0.1}, ["learning_rate must be a finite number > 0", "-0.1"]),
+        ({"objective": "reg:squarederror"}, ["objective= is refused", "loss="]),
+        ({"engine": "forest"}, ["engine must be one of lightgbm, xgboost, catboost", "'forest'"]),
+    ):
+        with raises(ValueError, *fragments):
+            BoostedRegressor(**{"engine": "xgboost", **params}).fit(features, target)
+    with raises(ValueError, "BoostedRegressor cannot train Hinge", "use BoostedClassifier"):
+        BoostedRegressor(lossfn.Hinge()).fit(features, target)
+    with raises(ValueError, "Invalid parameter 'gamma' for loss Huber"):
+        BoostedRegressor(lossfn.Huber()).set_params(loss__gamma=1.0)
