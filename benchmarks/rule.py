@@ -30,7 +30,7 @@ CHAINS = {
     "CRPSLaplace": Claim(10, "as CRPSNormal, with an exponential for the density"),
     "CRPSLogistic": Claim(10, "as CRPSNormal, with the entropy and the slope of a sigmoid"),
     "StudentTNLL": Claim(
-        12, "terms of a few exponentials, squares and a logarithm each cancel in part, in three heads"
+        12, "terms of a few exponentials, squares and a logarithm each cancel in part"
     ),
     "BinaryFocal": Claim(10, "a power of a sigmoid times a softplus; the Hessian sums three products of such chains"),
     "AsymmetricFocal": Claim(10, "as BinaryFocal, with the power of a difference"),

@@ -54,7 +54,7 @@ class LinearModel(LossParameters):
             raise ValueError(f"{name} cannot train {loss!r}: its targets are {targets}, and y is a single number a row")
         if isinstance(loss, PointwiseLoss) and loss.surrogate:
             raise ValueError(
-                f"{name} cannot train {loss!r}: its gradient is not that of its value, so no value tells a solver which "
+                f"{name} cannot train {loss!r}: its gradient is not that of its value, so no solver can tell which "
                 "step helps; train it by stochastic gradients"
             )
         domain = refused_scores(loss)
