@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from lossfn import constant
 from lossfn.equivalents import Equivalent
 from lossfn.fields import nonnegative
 from lossfn.pointwise import PointwiseLoss
@@ -61,6 +64,11 @@ class EpsilonInsensitive(PointwiseLoss):
     @property
     def value_lipschitz(self) -> float:
         return 1.0
+
+    def closed_form_constant(self, target: Any, weight: Any) -> Any:
+        # The slope is half that of the absolute errors from both edges of the tube.
+        edges = np.concatenate([target - self.epsilon, target + self.epsilon])
+        return constant.weighted_quantile(edges, np.tile(weight, 2), 0.5)
 
 
 class SquaredEpsilonInsensitive(PointwiseLoss):
