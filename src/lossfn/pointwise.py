@@ -17,7 +17,7 @@ from lossfn.engine import batch as batches
 from lossfn.engine.definition import Definition, Recorded, derive_definition, known, remember
 from lossfn.engine.dispatch import Evaluator
 from lossfn.engine.primitives import PRIMITIVES
-from lossfn.engine.trace import Recorder, as_node, symbol
+from lossfn.engine.trace import Node, Recorder, as_node, symbol
 from lossfn.fields import Domain, Parts
 from lossfn.loss import Loss
 
@@ -212,6 +212,11 @@ class PointwiseLoss(Loss):
         """Whether the curvature has infinite spikes (at kinks or jumps of the value) that the Hessian leaves out."""
         return self.smoothness <= 0
 
+    @cached_property
+    def of_residual(self) -> bool:
+        """Whether prediction and target enter by their difference alone."""
+        return len(self.heads) == 1 and enters_by_difference(self._recorded.value, *self._recorded.heads, "target")
+
     def gradient_and_hessian(
         self,
         pred: Any,
@@ -314,6 +319,15 @@ class PointwiseLoss(Loss):
         return combine((float(factor), self))
 
     __rmul__ = __mul__
+
+
+def enters_by_difference(node: Node, first: str, second: str) -> bool:
+    """Whether two symbols occur in a recorded expression as their difference only."""
+    if node.operation == "sub" and {argument.value for argument in node.arguments} == {first, second}:
+        return True
+    return node.value not in (first, second) and all(
+        enters_by_difference(argument, first, second) for argument in node.arguments
+    )
 
 
 def _named_targets(target: Domain | Parts) -> tuple[tuple[str, ...], dict[str, str]]:
