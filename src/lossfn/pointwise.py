@@ -215,7 +215,8 @@ class PointwiseLoss(Loss):
     @cached_property
     def of_residual(self) -> bool:
         """Whether prediction and target enter by their difference alone."""
-        return len(self.heads) == 1 and enters_by_difference(self._recorded.value, *self._recorded.heads, "target")
+        recorded = self._recorded
+        return len(self.heads) == 1 and enters_by_difference(recorded.value, recorded.heads[0], "target")
 
     def gradient_and_hessian(
         self,

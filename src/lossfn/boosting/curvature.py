@@ -73,11 +73,14 @@ def gradient_and_curvature(
 def as_in_engine(
     loss: BoostedLoss, equivalent: Equivalent, scores: Any, target: Any, weight: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return weighted gradient and what an engine's own objective uses for the curvature, in units of the loss."""
+    """Return weighted gradient and curvature as an engine's own objective has them, in units of the engine's loss."""
     # Targets of rows without weight may be anything.
     kept = None if weight is None else np.asarray(weight) > 0
     gradient, hessian = loss.gradient_and_hessian(scores, target, mask=kept, reduction="sum")
-    curvature = equivalent.curvature_for(loss, scores, target, hessian)
+    # Its penalties and limits are in its units, and where it estimates counts of rows it rounds.
+    factor = equivalent.factor_for(loss)
+    gradient = gradient * factor
+    curvature = equivalent.curvature_for(loss, scores, target, hessian) * factor
     if weight is not None:
         of_rows = per_row(weight, gradient)
         gradient = gradient * of_rows

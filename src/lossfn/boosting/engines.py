@@ -28,8 +28,12 @@ class Engine(Protocol):
         start: Array,
         rounds: int,
         params: dict[str, Any],
+        refit_leaves: bool | None = None,
     ) -> Any:
-        """Return a model that starts from ``start`` (H,) and has so many rounds of trees; ``params`` are native."""
+        """Return a model that starts from ``start`` (H,) and has so many rounds of trees; ``params`` are native.
+
+        ``refit_leaves`` says whether leaves get their exact optimum, ``None`` that the engine and the loss decide.
+        """
         ...
 
     def scores(self, model: Any, features: Array) -> Array:
@@ -49,6 +53,15 @@ def engine_of(owner: str, name: Any) -> Engine:
     module = importlib.import_module(f"lossfn.boosting.{name}")
     engine: Engine = getattr(module, ENGINES[name])()
     return engine
+
+
+def refuse_refit(engine: str, refit_leaves: bool | None) -> None:
+    """Refuse to set leaves, for engines that do not let them be set while they train."""
+    if refit_leaves:
+        raise ValueError(
+            f"{engine} lets no leaves be set while it trains, so that refit_leaves=True cannot be honoured: choose "
+            "engine='lightgbm', or leave refit_leaves out"
+        )
 
 
 def import_engine(name: str) -> Any:

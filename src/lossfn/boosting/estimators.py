@@ -41,6 +41,7 @@ class BoostedModel(LossParameters):
         *,
         engine: str = "lightgbm",
         curvature: str | None = None,
+        refit_leaves: bool | None = None,
         n_estimators: int = 100,
         learning_rate: float = 0.1,
         random_state: int | None = None,
@@ -49,6 +50,7 @@ class BoostedModel(LossParameters):
         self.loss = loss
         self.engine = engine
         self.curvature = curvature
+        self.refit_leaves = refit_leaves
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
         self.random_state = random_state
@@ -88,7 +90,9 @@ class BoostedModel(LossParameters):
         params = {"learning_rate": self.learning_rate, **self.engine_params}
         if self.random_state is not None:
             params["random_state"] = self.random_state
-        self.model_ = engine.train(objective, features, target, weight, self.start_, self.n_estimators, params)
+        self.model_ = engine.train(
+            objective, features, target, weight, self.start_, self.n_estimators, params, self.refit_leaves
+        )
 
     def _scores(self, features: Any) -> Array:
         check_is_fitted(self)
@@ -115,6 +119,10 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]
         Who builds the trees.
     curvature : {"exact", "majorizing", "diagonal_bound", "fitted", "engine"}, optional
         What stands for the second derivative, see ``lossfn.boosting.Objective``.
+    refit_leaves : bool, optional
+        Whether each leaf gets the exact optimum of its rows, shrunk by the learning rate, instead of a Newton step. By
+        default LightGBM does so for losses with kinks, whose curvature says nothing about where the optimum is; the
+        other engines cannot.
     n_estimators : int
         Rounds of boosting; each adds a tree for each head of the loss.
     learning_rate : float
@@ -162,6 +170,7 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]
         *,
         engine: str = "lightgbm",
         curvature: str | None = None,
+        refit_leaves: bool | None = None,
         n_estimators: int = 100,
         learning_rate: float = 0.1,
         random_state: int | None = None,
@@ -171,6 +180,7 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]
             loss,
             engine=engine,
             curvature=curvature,
+            refit_leaves=refit_leaves,
             n_estimators=n_estimators,
             learning_rate=learning_rate,
             random_state=random_state,
@@ -229,6 +239,10 @@ class BoostedClassifier(ClassLabels, BoostedModel):
         Who builds the trees.
     curvature : {"exact", "majorizing", "diagonal_bound", "fitted", "engine"}, optional
         What stands for the second derivative, see ``lossfn.boosting.Objective``.
+    refit_leaves : bool, optional
+        Whether each leaf gets the exact optimum of its rows, shrunk by the learning rate, instead of a Newton step. By
+        default LightGBM does so for losses with kinks, whose curvature says nothing about where the optimum is; the
+        other engines cannot.
     n_estimators : int
         Rounds of boosting; each adds a tree for each score of a row.
     learning_rate : float
@@ -277,6 +291,7 @@ class BoostedClassifier(ClassLabels, BoostedModel):
         *,
         engine: str = "lightgbm",
         curvature: str | None = None,
+        refit_leaves: bool | None = None,
         n_estimators: int = 100,
         learning_rate: float = 0.1,
         random_state: int | None = None,
@@ -286,6 +301,7 @@ class BoostedClassifier(ClassLabels, BoostedModel):
             loss,
             engine=engine,
             curvature=curvature,
+            refit_leaves=refit_leaves,
             n_estimators=n_estimators,
             learning_rate=learning_rate,
             random_state=random_state,

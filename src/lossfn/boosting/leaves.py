@@ -16,8 +16,9 @@ Slopes = Callable[[Array], Array]
 
 # A slope so small, compared with the terms it is the sum of, is none: it has been rounded, or vanishes at infinity.
 NEGLIGIBLE = 1e-9
-# Steps are multiplied by 4 while they are too short, then halved until nothing is left of them.
+# Steps are multiplied by 4 while they are too short, then halved to this relative accuracy: leaves are shrunk anyway.
 LONGEST = 4.0**100
+ACCURACY = 1e-11
 HALVINGS = 80
 
 
@@ -136,7 +137,7 @@ def _minima(slopes: Slopes, count: int) -> Array:
 
 
 def _first(passed: Callable[[Array], Any], count: int) -> Array:
-    """Return the smallest distances from 0 on at which a condition holds that goes on to hold; infinity if none does."""
+    """Return the smallest distances at which a condition holds that goes on to hold; infinity where none does."""
     low, high = np.zeros(count), np.zeros(count)
     step = 1.0
     short = ~passed(high)
@@ -146,11 +147,11 @@ def _first(passed: Callable[[Array], Any], count: int) -> Array:
         step *= 4
     high[short] = np.inf
     for _ in range(HALVINGS):
-        middle = low + (np.where(short, low, high) - low) / 2
-        open_ = (low < middle) & (middle < high)
-        if not open_.any():
+        wide = ~short & (high - low > ACCURACY * high)
+        if not wide.any():
             break
+        middle = np.where(wide, low + (np.where(short, 0.0, high) - low) / 2, 0.0)
         holds = passed(middle)
-        high = np.where(open_ & holds, middle, high)
-        low = np.where(open_ & ~holds, middle, low)
+        high = np.where(wide & holds, middle, high)
+        low = np.where(wide & ~holds, middle, low)
     return high

@@ -168,6 +168,14 @@ def labels_for(loss: BoostedLoss, target: Any) -> Any:
     return indices
 
 
+def in_order(first: Any, second: Any, weight: Any) -> tuple[Any, Any, Any]:
+    """Return scores, target and weight: engines hand over (scores, data), their scikit-learn interfaces the reverse."""
+    if not hasattr(second, "get_label"):
+        return second, first, weight
+    weight = second.get_weight()
+    return first, second.get_label(), None if weight is None or not weight.size else weight
+
+
 def outputs_of(loss: BoostedLoss) -> tuple[str, ...]:
     """Return the names of the outputs that a loss has whatever the data: none for losses of rows."""
     return () if isinstance(loss, RowwiseLoss) else loss.heads

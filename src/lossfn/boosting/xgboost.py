@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .engines import Array, import_engine
-from .objective import Metric, Objective
+from .engines import Array, import_engine, refuse_refit
+from .objective import Metric, Objective, in_order
 
 
 class XGBoostObjective(Objective):
@@ -47,7 +47,7 @@ class XGBoostObjective(Objective):
 
     def __call__(self, scores: Any, data: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient and curvature, for (scores, DMatrix) or, as scikit-learn's interface, (labels, scores)."""
-        return self.derivatives(*_arguments(scores, data, sample_weight))
+        return self.derivatives(*in_order(scores, data, sample_weight))
 
     def _over_workers(self, numbers: Any) -> Any:
         collective = import_engine("xgboost").collective
@@ -75,17 +75,9 @@ class XGBoostMetric(Metric):
 
     def __call__(self, scores: Any, data: Any, sample_weight: Any = None) -> Any:
         """Return (name, value) for (scores, DMatrix), or the value alone for (labels, scores)."""
-        scores, target, weight = _arguments(scores, data, sample_weight)
+        scores, target, weight = in_order(scores, data, sample_weight)
         value = self.value(scores, target, weight)
         return (self.name, value) if hasattr(data, "get_label") else value
-
-
-def _arguments(first: Any, second: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-    """Return scores, target and weight in whichever order XGBoost's two interfaces hand them over."""
-    if not hasattr(second, "get_label"):
-        return second, first, sample_weight
-    weight = second.get_weight()
-    return first, second.get_label(), weight if weight.size else None
 
 
 class XGBoostEngine:
@@ -102,8 +94,10 @@ class XGBoostEngine:
         start: Array,
         rounds: int,
         params: dict[str, Any],
+        refit_leaves: bool | None = None,
     ) -> Any:
         """Return the trained booster, whose ``base_score`` is the start."""
+        refuse_refit("XGBoost", refit_leaves)
         xgboost = import_engine("xgboost")
         several = {"num_target": len(start)} if len(start) > 1 else {}
         settings = {**several, "base_score": start.tolist(), "disable_default_eval_metric": True, **params}
