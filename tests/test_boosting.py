@@ -304,7 +304,7 @@ def test_focal_loss_beats_a_constant_on_real_data(engine: str) -> None:
 def test_margins_and_rows_train_classifiers(engine: str, loss: lossfn.Loss) -> None:
     features, target = problem()
     labels = np.where(target > np.median(target), "high", "low")
-    assert classifier(loss, engine).fit(features, labels).score(features, labels) > 0.85
+    assert classifier(loss, engine).fit(features, labels).score(features, labels) > 0.8
 
 
 # What an engine cannot pass, and why.

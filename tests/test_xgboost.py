@@ -45,8 +45,6 @@ def both(loss: lossfn.Loss, rounds: int = 8, **params: object) -> tuple[xgboost.
     (there,) = [each for each in loss.equivalents if each.library == "XGBoost" and each.holds_for(loss)]
     settings = {**PARAMS, **there.settings_for(loss), **params}
     ours = {name: value for name, value in settings.items() if name in (*PARAMS, *params, "max_delta_step")}
-    # The penalty is compared with curvatures of the loss here, of a multiple of it there.
-    ours["lambda"] = 1.0 / there.factor_for(loss)
     data = xgboost.DMatrix(features, label=target, weight=weight)
     mine = xgboost.train({**ours, **outputs(start)}, data, rounds, obj=objective)
     if len(start) > 1:
