@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from conftest import raises
 from torch.nn import functional
 
 import lossfn
+from lossfn.engine import dispatch
 
 # So few that none of them is compiled, which takes a second each.
 ROWS, SIZE, CLASSES = 23, 5, 13
@@ -180,13 +182,15 @@ def tensors(dtype: str = "float64") -> tuple[Any, ...]:
 
 
 @pytest.fixture(params=["NumPy", "PyTorch"])
-def computed_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def computed_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Compute tensors by either library: as on the processor, and as on accelerators."""
     if request.param == "PyTorch":
         monkeypatch.setattr(lossfn.engine.batch, "is_traced", lambda *_: True)
         monkeypatch.setattr(lossfn.engine.rows, "is_traced", lambda *_: True)
-        monkeypatch.setattr("lossfn.torch.is_traced", lambda *_: True)
-    return request.param
+        with dispatch.forced("arrays"):
+            yield request.param
+    else:
+        yield request.param
 
 
 @names

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from math import prod
 from numbers import Integral
 from typing import Any
 
 from lossfn import checks
 from lossfn.engine import batch as batches
-from lossfn.engine.dispatch import ADAPTERS
 from lossfn.engine.namespaces import compatible
+from lossfn.engine.paths import adapter
 from lossfn.linear_rows import LinearGradient, LinearRows
 from lossfn.losses.multiclass import CrossEntropy
 
@@ -97,7 +96,7 @@ def linear_cross_entropy(
     rows = _prepare(loss, (features, projection, bias), target, weight, mask, reduction, denominator, chunk)
     if rows.given == "numpy":
         return rows.value()
-    return _torch().linear(rows, features, projection, bias)
+    return adapter("torch").linear(rows, features, projection, bias)
 
 
 def linear_cross_entropy_value_and_gradient(
@@ -148,12 +147,8 @@ def linear_cross_entropy_value_and_gradient(
     rows = _prepare(loss, (features, projection, bias), target, weight, mask, reduction, denominator, chunk)
     if rows.given == "numpy":
         return rows.value_and_gradient((True, True, bias is not None))
-    value, gradient = _torch().linear_value_and_gradient(rows, features, projection, bias)
+    value, gradient = adapter("torch").linear_value_and_gradient(rows, features, projection, bias)
     return value, LinearGradient(*gradient)
-
-
-def _torch() -> Any:
-    return importlib.import_module(ADAPTERS["torch"])
 
 
 def _prepare(
@@ -181,7 +176,7 @@ def _prepare(
             "Use CrossEntropy on the logits of some rows inside jax.lax.map and jax.checkpoint"
         )
     if given == "torch":
-        arrays = _torch().linear_arrays(arrays)
+        arrays = adapter("torch").linear_arrays(arrays)
     library = batches.library_of(OWNER, **arrays)
     xp = compatible(library)
     device = getattr(arrays["features"], "device", None) if library == "torch" else None

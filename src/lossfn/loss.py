@@ -11,7 +11,8 @@ import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from lossfn import checks, class_fields, fields, reduce
-from lossfn.engine import batch as batches
+from lossfn.engine import batch as batches, tensors
+from lossfn.engine.paths import adapter
 from lossfn.equivalents import Equivalent
 from lossfn.fields import Domain, Parts
 from lossfn.reduce import Total
@@ -76,8 +77,19 @@ class Loss:
         """What messages call the parts of the target; most losses have one."""
         return self.target.labels
 
-    def _prepare(self, pred: Any, target: Any, weight: Any = None, mask: Any = None) -> batches.Batch:
-        """Return the batch of a call, checked."""
+    def _has_kernel(self, kind: str) -> bool:  # noqa: ARG002 (of some losses)
+        """Whether there is a kernel that computes a kind of result."""
+        return True
+
+    def _prepare(
+        self,
+        pred: Any,
+        target: Any,
+        weight: Any = None,
+        mask: Any = None,
+        kind: str = "value",  # noqa: ARG002 (of some losses)
+    ) -> batches.Batch:
+        """Return the batch of a call, checked; ``kind`` says what will be computed."""
         return batches.prepare(type(self).__name__, self.heads, pred, target, weight, mask, self.target.labels)
 
     @property
@@ -116,8 +128,14 @@ class Loss:
         TypeError, ValueError
             For shapes, dtypes, labels or weights that do not fit, saying which and how to mend it.
         """
-        owner = type(self).__name__
-        checks.check_reduction(owner, reduction, denominator)
+        options = {"reduction": reduction, "denominator": denominator}
+        if tensors.is_being_compiled():
+            return _as_node(self, "__call__", pred, target, weight=weight, mask=mask, **options)
+        checks.check_reduction(type(self).__name__, reduction, denominator)
+        if getattr(pred, "requires_grad", False) and self._has_kernel("value_and_gradient"):
+            others = (weight, mask, *target) if isinstance(target, tuple) else (weight, mask, target)
+            if tensors.is_differentiated(pred, *others):
+                return adapter("torch").differentiable(self, options, pred, *others)
         batch = self._prepare(pred, target, weight, mask)
         if reduction == "none":
             return batch.finish(self._evaluator.elements(batch))
@@ -132,7 +150,7 @@ class Loss:
         """Return Σ w·ℓ and Σ w, which add over batches, files and devices; ``.mean()`` divides once."""
         batch = self._prepare(pred, target, weight, mask)
         total_weight = reduce.total_weight(batch.library, batch.element_weight(), batch.shape)
-        return Total(self._evaluator.weighted_sum(batch), total_weight)
+        return Total(batch.hand_back(self._evaluator.weighted_sum(batch)), batch.hand_back(total_weight))
 
     def value_and_gradient(
         self,
@@ -151,11 +169,15 @@ class Loss:
         the value is unreduced and the gradient that of the sum. ``out`` (a NumPy array of the shape and dtype of
         ``pred``) receives the gradient: large fresh arrays cost more than the arithmetic.
         """
+        if tensors.is_being_compiled():
+            options = {"weight": weight, "mask": mask, "reduction": reduction, "denominator": denominator}
+            node: tuple[Any, Any] = _as_node(self, "value_and_gradient", pred, target, **options, out=out)
+            return node
         owner = type(self).__name__
         checks.check_reduction(owner, reduction, denominator)
         batch = self._prepare(pred, target, weight, mask)
         if out is not None:
-            if batch.library != "numpy":
+            if batch.library != "numpy" or batch.given:
                 raise TypeError(f"{owner}: out= is for NumPy arrays; got predictions of type {type(pred).__name__}")
             checks.check_out(owner, out, batch.pred.shape, batch.result_dtype, pred, target, weight, mask)
         divisor = self._divisor(batch, reduction, denominator)
@@ -206,9 +228,13 @@ class Loss:
     def _derivatives(
         self, kind: str, pred: Any, target: Any, weight: Any, mask: Any, reduction: str, denominator: Any
     ) -> tuple[Any, ...]:
+        if tensors.is_being_compiled():
+            options = (weight, mask, reduction, denominator)
+            node: tuple[Any, ...] = _as_node(self, "_derivatives", kind, pred, target, *options)
+            return node
         owner = type(self).__name__
         checks.check_reduction(owner, reduction, denominator)
-        batch = self._prepare(pred, target, weight, mask)
+        batch = self._prepare(pred, target, weight, mask, kind)
         scale = reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
         return tuple(batch.finish(array) for array in self._evaluator.derivatives(kind, batch, scale))
 
@@ -220,10 +246,18 @@ class Loss:
         return float(divisor) if batch.library == "numpy" else divisor
 
 
+def _as_node(loss: Loss, method: str, *arguments: Any, **options: Any) -> Any:
+    """Call a method as one node of a graph that ``torch.compile`` builds."""
+    # A statement, because the compiler reads no other import.
+    from lossfn.torch import in_graph
+
+    return in_graph(loss, method, *arguments, **options)
+
+
 def as_scalar(batch: batches.Batch, value: Any) -> Any:
     """Return a number of the caller's library and dtype."""
     if batch.library == "numpy":
-        return batch.result_dtype.type(value)
+        return batch.hand_back(batch.result_dtype.type(value))
     return batch.xp.astype(value, batch.result_dtype)
 
 

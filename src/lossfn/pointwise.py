@@ -253,8 +253,8 @@ class PointwiseLoss(Loss):
         batch = self._prepare(pred, target, weight, mask)
         factor = batch.element_weight()
         scale = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
-        curvature = batch.xp.zeros_like(gradient) + (scale if factor is None else scale * factor)
-        return gradient, batch.xp.astype(curvature, batch.result_dtype)
+        curvature = batch.xp.zeros_like(batch.pred) + (scale if factor is None else scale * factor)
+        return gradient, batch.finish(batch.xp.astype(curvature, batch.dtype))
 
     # ---- statistics -----------------------------------------------------------------------------------------------
 

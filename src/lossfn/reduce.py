@@ -113,7 +113,8 @@ def denominator_of(
 
 def reciprocal(library: str, denominator: Any) -> Any:
     """Return 1 / denominator, and 0 for a zero total weight, where sum and gradient are 0 anyway."""
-    if isinstance(denominator, (int, float)):
+    # Numbers, symbolic ones of a compiler among them.
+    if not hasattr(denominator, "dtype"):
         return 1.0 / denominator if denominator else 0.0
     is_zero = denominator == 0
     xp = compatible(library)

@@ -145,9 +145,12 @@ class RowwiseLoss(Loss):
     def _evaluator(self) -> RowEvaluator:
         return RowEvaluator(type(self).__name__, self, self._parts)
 
-    def _prepare(self, pred: Any, target: Any, weight: Any = None, mask: Any = None) -> Batch:
-        owner = type(self).__name__
-        batch = rows.prepare(owner, pred, target, weight, mask, self._parts, self.classes_of)
+    def _has_kernel(self, kind: str) -> bool:
+        return self._evaluator.has_kernel(kind)
+
+    def _prepare(self, pred: Any, target: Any, weight: Any = None, mask: Any = None, kind: str = "value") -> Batch:
+        owner, by_kernel = type(self).__name__, self._evaluator.has_kernel(kind)
+        batch = rows.prepare(owner, pred, target, weight, mask, self._parts, self.classes_of, by_kernel=by_kernel)
         if self.ignore_index is not None:
             _ignore(owner, batch, self.ignore_index)
         if self.class_weight is not None:
@@ -181,7 +184,7 @@ class RowwiseLoss(Loss):
         """Return the Hessian of each row times ``vector`` (..., K), scaled as the gradient; no block is formed."""
         owner = type(self).__name__
         checks.check_reduction(owner, reduction, denominator)
-        batch = self._prepare(pred, target, weight, mask)
+        batch = self._prepare(pred, target, weight, mask, "hessian_product")
         vector = batch.xp.asarray(vector, dtype=batch.dtype, device=batch.device)
         if vector.shape != batch.pred.shape:
             raise ValueError(f"{owner}: vector must have the shape of pred {batch.pred.shape}; got {vector.shape}")
@@ -214,11 +217,11 @@ class RowwiseLoss(Loss):
         bound = self.gradient_lipschitz
         if bound is None:
             raise ValueError(f"{owner}: no finite bound of the Hessian is known; use curvature='exact'")
-        batch = self._prepare(pred, target, weight, mask)
+        batch = self._prepare(pred, target, weight, mask, "diagonal_bound")
         scale = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
         factor = batch.element_weight()
         of_rows = scale if factor is None else (scale * factor)[..., None]
-        return gradient, batch.xp.astype(batch.xp.zeros_like(gradient) + of_rows, batch.result_dtype)
+        return gradient, batch.finish(batch.xp.astype(batch.xp.zeros_like(batch.pred) + of_rows, batch.dtype))
 
     @property
     def formula(self) -> str:

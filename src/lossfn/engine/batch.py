@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lossfn import checks, reduce
+from lossfn.engine import tensors
 from lossfn.engine.namespaces import ArrayNamespace, array_namespace, compatible
 
 #: What the engine computes in: half precision is computed in float32 and cast back.
@@ -25,7 +26,8 @@ _NATIVE = {np.dtype(np.float32), np.dtype(np.float64)}
 class Batch:
     """Prediction, target, weights and mask of one call, of one library and in the dtype of the computation.
 
-    ``targets`` are the parts of the target: mostly one.
+    ``targets`` are the parts of the target: mostly one. ``given`` is the library of the caller, where another one
+    computes: NumPy arrays may be the memory of PyTorch tensors.
     """
 
     library: str
@@ -37,6 +39,7 @@ class Batch:
     dtype: Any
     result_dtype: Any
     device: Any = None
+    given: str = ""
 
     @property
     def ops(self) -> ArrayNamespace:
@@ -60,8 +63,15 @@ class Batch:
         return reduce.element_weight(self.xp, self.weight, self.mask, self.shape, self.dtype)
 
     def finish(self, values: Any) -> Any:
-        """Return results in the dtype of the prediction."""
-        return values if self.dtype == self.result_dtype else self.xp.astype(values, self.result_dtype)
+        """Return results in the library and dtype of the prediction."""
+        if self.dtype != self.result_dtype:
+            values = self.xp.astype(values, self.result_dtype)
+        return self.hand_back(values)
+
+    def hand_back(self, values: Any) -> Any:
+        """Return results in the library of the caller."""
+        # A number of rows stays one.
+        return tensors.over(values) if self.given == "torch" and not isinstance(values, int) else values
 
 
 def library_of(owner: str, **arrays: Any) -> str:
@@ -117,6 +127,9 @@ def prepare(
         _refuse_mixture(owner, pred=pred, **dict(zip(parts, targets, strict=True)), weight=weight, mask=mask)
     if library == "numpy":
         return _prepare_numpy(owner, heads, pred, targets, weight, mask, parts)
+    if library == "torch" and tensors.are_readable(pred, *targets, weight, mask):
+        pred, weight, mask, *memory = map(tensors.memory, (pred, weight, mask, *targets))
+        return _prepare_numpy(owner, heads, pred, tuple(memory), weight, mask, parts, library)
     xp = compatible(library)
     given = (array for array in (pred, *targets) if _library(array.__class__))
     device = next((array.device for array in given), None) if library == "torch" else None
@@ -170,6 +183,7 @@ def _prepare_numpy(
     weight: Any,
     mask: Any,
     parts: tuple[str, ...],
+    given: str = "",
 ) -> Batch:
     pred = as_numpy(owner, "pred", pred)
     dtype = result_dtype = pred.dtype
@@ -192,7 +206,7 @@ def _prepare_numpy(
     if mask is not None:
         mask = as_numpy(owner, "mask", mask)
         check_mask(owner, mask, shape, is_bool=mask.dtype == np.bool_)
-    return Batch("numpy", pred, targets, weight, mask, shape, dtype, result_dtype)
+    return Batch("numpy", pred, targets, weight, mask, shape, dtype, result_dtype, given=given)
 
 
 def as_numpy(owner: str, name: str, value: Any) -> np.ndarray[Any, Any]:

@@ -1,21 +1,9 @@
-"""Which path computes a loss: the one place that decides, and the two paths themselves.
-
-======================  =====================================================================================
-path                    taken by
-======================  =====================================================================================
-``"arrays"``            PyTorch and JAX arrays; NumPy arrays below ``SMALL`` elements, where compiling and calling
-                        a kernel would cost more than it saves
-``"kernel"``            NumPy arrays from ``SMALL`` elements, on one thread
-``"threads"``           NumPy arrays from ``LARGE`` elements, blocks shared among threads
-======================  =====================================================================================
-"""
+"""The paths that compute a pointwise loss; which of them does is decided in ``paths.py``."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -26,37 +14,10 @@ from lossfn.engine import threads
 from lossfn.engine.batch import Batch, eagerly, is_traced
 from lossfn.engine.definition import Definition
 from lossfn.engine.kernels import BLOCK, KINDS, Variant, kernel
+from lossfn.engine.paths import LARGE, SMALL, adapter, forced, path_of
 from lossfn.fields import Domain, Parts, domains_of
 
-SMALL = 512
-LARGE = 65536
-
-#: How a loss becomes differentiable in a framework; the engine itself imports none of them.
-ADAPTERS: Mapping[str, str] = {"torch": "lossfn.torch", "jax": "lossfn.jax"}
-
-_forced: ContextVar[str | None] = ContextVar("forced", default=None)
-
-
-@contextmanager
-def forced(path: str) -> Iterator[None]:
-    """Compute NumPy arrays by the given path, whatever their size: for tests and measurements."""
-    token = _forced.set(path)
-    try:
-        yield
-    finally:
-        _forced.reset(token)
-
-
-def path_of(library: str, size: int) -> str:
-    """Return the path that computes an array."""
-    if library != "numpy":
-        return "arrays"
-    chosen = _forced.get()
-    if chosen is not None:
-        return chosen
-    if size < SMALL:
-        return "arrays"
-    return "kernel" if size < LARGE else "threads"
+__all__ = ["LARGE", "SMALL", "Evaluator", "forced", "path_of"]
 
 
 class Evaluator:
@@ -197,8 +158,7 @@ class Evaluator:
             targets = [batch.xp.where(keep, *pair) for pair in zip(targets, examples, strict=True)]
         arguments = [*heads, *targets, *map(number, self.parameters)]
         if batch.library != "numpy":
-            adapter = importlib.import_module(ADAPTERS[batch.library])
-            results: tuple[Any, ...] = adapter.evaluate(function, self.definition, batch.ops, arguments)
+            results: tuple[Any, ...] = adapter(batch.library).evaluate(function, self.definition, batch.ops, arguments)
             return results
         return self.definition.evaluate(function, batch.ops, *arguments)
 

@@ -5,17 +5,16 @@ A row is one sample: K scores, and the index of a class or a distribution over t
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from lossfn import checks, reduce
-from lossfn.engine import batch as batches
+from lossfn.engine import batch as batches, tensors
 from lossfn.engine.batch import Batch, eagerly, is_traced
-from lossfn.engine.dispatch import ADAPTERS, path_of
 from lossfn.engine.namespaces import ArrayNamespace, compatible
+from lossfn.engine.paths import adapter, path_of
 from lossfn.fields import REAL
 
 #: How far the probabilities of a target may sum from 1: a softmax in half precision is off by so much.
@@ -69,12 +68,21 @@ def prepare(
     mask: Any,
     parts: tuple[Part, ...] = (Part("target"),),
     classes_of: ClassesOf = same_number,
+    *,
+    by_kernel: bool = True,
 ) -> Batch:
-    """Return the batch of a call, with shapes, dtypes and weights checked; class indices become int64."""
+    """Return the batch of a call, with shapes, dtypes and weights checked; class indices become int64.
+
+    ``by_kernel`` says whether a kernel will compute it, for which tensors become NumPy arrays of the same memory.
+    """
     names = tuple(part.name for part in parts)
     targets = batches.split(owner, target, names)
     given = {"pred": pred, **dict(zip(names, targets, strict=True)), "weight": weight, "mask": mask}
     library = batches.library_of(owner, **given)
+    from_memory = library == "torch" and by_kernel and tensors.are_readable(*given.values())
+    if from_memory:
+        given = {name: tensors.memory(array) for name, array in given.items()}
+        library = "numpy"
     xp = compatible(library)
     devices = (array.device for array in (pred, *targets) if hasattr(array, "device"))
     device = next(devices, None) if library == "torch" else None
@@ -98,7 +106,8 @@ def prepare(
     if mask is not None:
         mask = arrays["mask"]
         batches.check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
-    return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device)
+    lender = "torch" if from_memory else ""
+    return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device, lender)
 
 
 def prepare_scores(owner: str, pred: Any, classes_of: ClassesOf = same_number) -> Batch:
@@ -183,6 +192,10 @@ class RowEvaluator:
         self.functions = functions
         self.parts = parts
         self.kernels = kernels
+
+    def has_kernel(self, kind: str) -> bool:
+        """Whether there is a kernel that computes a kind of result."""
+        return self.kernels is not None and kind in ("value", "value_and_gradient")
 
     def weighted_sum(self, batch: Batch) -> Any:
         """Return Σ w·ℓ, differentiable where the framework differentiates."""
@@ -282,8 +295,7 @@ class RowEvaluator:
         if batch.library == "numpy":
             function = getattr(self.functions, name)
             return lambda scores, *targets: function(batch.ops, scores, joined(targets))
-        adapter = importlib.import_module(ADAPTERS[batch.library])
-        return adapter.rowwise(name, self.functions, batch.ops)
+        return adapter(batch.library).rowwise(name, self.functions, batch.ops)
 
     def _hessian(self, batch: Batch, scores: Any, targets: tuple[Any, ...]) -> Any:
         """Return the full block, one Hessian-vector product with each unit vector."""

@@ -1,16 +1,15 @@
-"""How a loss becomes differentiable in PyTorch: derived gradients, twice. No mathematics stands here."""
+"""Losses by operations of PyTorch, on any device, under every transform: derived gradients, twice.
+
+No mathematics stands here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
-try:
-    import torch
-except ImportError as error:
-    raise ImportError("PyTorch tensors need PyTorch: pip install 'lossfn[torch]'") from error
+import torch
 
-from lossfn.engine.batch import is_traced
 from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.rows import RowFunctions, joined
@@ -23,7 +22,7 @@ def evaluate(function: str, definition: Definition, ops: ArrayNamespace, argumen
     """
     heads = len(definition.heads)
     if any(part.requires_grad for part in arguments[heads : heads + len(definition.targets)]):
-        _refuse_target()
+        refuse_target()
     inputs = (definition, ops, *arguments)
     match function:
         case "value":
@@ -36,7 +35,8 @@ def evaluate(function: str, definition: Definition, ops: ArrayNamespace, argumen
     return (*gradient, *_Curvature.apply(function, *inputs)[len(gradient) :])
 
 
-def _refuse_target() -> NoReturn:
+def refuse_target() -> NoReturn:
+    """Say that there is no derivative by the target."""
     raise ValueError(
         "target requires grad, but losses are differentiated by the prediction only; pass target.detach(), "
         "or exchange prediction and target if you want the other derivative"
@@ -61,7 +61,7 @@ class _Derived(torch.autograd.Function):
         """Return the tangents of the heads; the target must not have one."""
         first = 2 + ctx.heads
         if any(tangent is not None for tangent in tangents[first : first + len(ctx.definition.targets)]):
-            _refuse_target()
+            refuse_target()
         return tangents[2 : 2 + ctx.heads]
 
     @staticmethod
@@ -142,7 +142,7 @@ def rowwise(name: str, functions: RowFunctions, ops: ArrayNamespace) -> Callable
 
     def apply(scores: Any, *targets: Any) -> Any:
         if any(target.requires_grad for target in targets):
-            _refuse_target()
+            refuse_target()
         return function.apply(functions, ops, scores, *targets)
 
     return apply
@@ -228,122 +228,5 @@ class _RowHessianProduct(torch.autograd.Function):
 
 def _row_tangent(tangents: Sequence[Any]) -> Any:
     if any(tangent is not None for tangent in tangents[3:]):
-        _refuse_target()
+        refuse_target()
     return tangents[2]
-
-
-class ChunkedRows(Protocol):
-    """A linear map and a loss of its rows, whose logits exist a few rows at a time."""
-
-    reduction: str
-    features: Any
-
-    def value(self) -> Any:
-        """Return the loss, reduced or of each row."""
-
-    def value_and_gradient(self, wanted: tuple[bool, ...]) -> tuple[Any, tuple[Any, ...]]:
-        """Return the loss and its derivatives by features, projection and bias, ``None`` where not wanted."""
-
-    def gradient_of(self, upstream: Any, wanted: tuple[bool, ...]) -> tuple[Any, ...]:
-        """Return the derivatives of the sum of the losses of rows, each times its number in ``upstream``."""
-
-
-def linear_arrays(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a linear map and its loss, without history; as NumPy arrays, uncopied, where it can."""
-    if getattr(arrays["target"], "requires_grad", False):
-        _refuse_target()
-    if getattr(arrays["weight"], "requires_grad", False):
-        raise ValueError(
-            "weight requires grad, but linear_cross_entropy is differentiated by features, projection and bias only; "
-            "pass weight.detach(), or multiply the losses of reduction='none' by it"
-        )
-    arrays = {name: array.detach() if torch.is_tensor(array) else array for name, array in arrays.items()}
-    kind = next(array.device.type for array in arrays.values() if torch.is_tensor(array))
-    if torch.is_autocast_enabled(kind):
-        dtype = torch.get_autocast_dtype(kind)
-        for name in ("features", "projection", "bias"):
-            if torch.is_tensor(arrays[name]):
-                arrays[name] = arrays[name].to(dtype)
-    if is_traced("torch", *filter(torch.is_tensor, arrays.values())):
-        return arrays
-    return {name: _as_numpy(array) for name, array in arrays.items()}
-
-
-def _as_numpy(array: Any) -> Any:
-    if not torch.is_tensor(array):
-        return array
-    # NumPy has no bfloat16, and computes half precision in single anyway.
-    return (array.float() if array.dtype in (torch.float16, torch.bfloat16) else array).numpy()
-
-
-def linear(rows: ChunkedRows, *inputs: Any) -> Any:
-    """Return the loss of rows, differentiable once by ``inputs``: features, projection and bias."""
-    inputs = _tensors(inputs)
-    if torch.is_grad_enabled() and any(array is not None and array.requires_grad for array in inputs):
-        return _Linear.apply(rows, *inputs)
-    return _as_tensor(rows.value(), inputs[0])
-
-
-def linear_value_and_gradient(rows: ChunkedRows, *inputs: Any) -> tuple[Any, list[Any]]:
-    """Return the loss of rows and its derivatives by ``inputs``, as tensors without history."""
-    inputs = _tensors(inputs)
-    value, gradient = rows.value_and_gradient(tuple(array is not None for array in inputs))
-    return _as_tensor(value, inputs[0]), _as_tensors(gradient, inputs)
-
-
-def _tensors(inputs: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(None if array is None else torch.as_tensor(array) for array in inputs)
-
-
-class _Linear(torch.autograd.Function):
-    """The loss of rows; a reduced one brings its derivatives along, so that no logits are needed again."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: ChunkedRows, *inputs: Any) -> Any:
-        ctx.rows = rows
-        gradient: Sequence[Any] = ()
-        if rows.reduction == "none":
-            value = rows.value()
-        else:
-            value, gradient = rows.value_and_gradient(ctx.needs_input_grad[1:])
-        ctx.save_for_backward(*inputs, *_as_tensors(gradient, inputs))
-        return _as_tensor(value, inputs[0])
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Any) -> Any:
-        inputs, gradient = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-        return (None, *_LinearGradient.apply(ctx.rows, ctx.needs_input_grad[1:], gradient, upstream, *inputs))
-
-
-class _LinearGradient(torch.autograd.Function):
-    """The derivatives of a loss of rows, times what comes from upstream; a second derivative is refused."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ARG004 (PyTorch's signature)
-        rows: ChunkedRows,
-        wanted: tuple[bool, ...],
-        gradient: Sequence[Any],
-        upstream: Any,
-        *inputs: Any,
-    ) -> Any:
-        if rows.reduction != "none":
-            return tuple(None if part is None else part * upstream for part in gradient)
-        is_tensor = torch.is_tensor(rows.features)
-        return tuple(_as_tensors(rows.gradient_of(upstream if is_tensor else _as_numpy(upstream), wanted), inputs))
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: Any) -> NoReturn:
-        raise NotImplementedError(
-            "linear_cross_entropy is differentiated once, as it keeps no logits; "
-            "for second derivatives use CrossEntropy on the logits"
-        )
-
-
-def _as_tensor(array: Any, like: Any) -> Any:
-    """Return an array of the computation as a tensor, in the dtype of an input."""
-    return torch.as_tensor(array).to(like.dtype)
-
-
-def _as_tensors(arrays: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
-    return [None if array is None else _as_tensor(array, like) for array, like in zip(arrays, inputs, strict=False)]

@@ -1,0 +1,65 @@
+"""Which path computes a loss: the one place that decides.
+
+======================  =====================================================================================
+path                    taken by
+======================  =====================================================================================
+``"arrays"``            JAX arrays; PyTorch tensors that kernels cannot read; NumPy arrays below ``SMALL``
+                        elements, where compiling and calling a kernel would cost more than it saves
+``"kernel"``            NumPy arrays from ``SMALL`` elements, on one thread
+``"threads"``           NumPy arrays from ``LARGE`` elements, blocks shared among threads
+======================  =====================================================================================
+
+PyTorch tensors whose numbers lie in memory count as NumPy arrays; ``tensors.py`` says which these are.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+SMALL = 512
+LARGE = 65536
+
+#: How a loss becomes differentiable in a framework; the engine itself imports none of them.
+ADAPTERS: Mapping[str, str] = {"torch": "lossfn.torch", "jax": "lossfn.jax"}
+
+
+def adapter(library: str) -> Any:
+    """Return the module that knows a framework."""
+    return importlib.import_module(ADAPTERS[library])
+
+
+_forced: ContextVar[str | None] = ContextVar("forced", default=None)
+
+
+@contextmanager
+def forced(path: str) -> Iterator[None]:
+    """Compute arrays in memory by the given path, whatever their size: for tests and measurements.
+
+    With ``"arrays"``, tensors are computed by operations of PyTorch.
+    """
+    token = _forced.set(path)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def forced_path() -> str | None:
+    """Return the path that is forced, or ``None``."""
+    return _forced.get()
+
+
+def path_of(library: str, size: int) -> str:
+    """Return the path that computes an array."""
+    if library != "numpy":
+        return "arrays"
+    chosen = _forced.get()
+    if chosen is not None:
+        return chosen
+    if size < SMALL:
+        return "arrays"
+    return "kernel" if size < LARGE else "threads"

@@ -1,0 +1,82 @@
+"""PyTorch tensors as memory: which of them kernels can read, and how.
+
+Whoever transforms, traces or compiles a function passes tensors whose numbers are not there, or whose history would be
+lost. Operations of PyTorch compute these.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from lossfn.engine.paths import forced_path
+
+
+def is_being_compiled() -> bool:
+    """Whether ``torch.compile`` reads the code that calls this, instead of running it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.compiler.is_dynamo_compiling()
+
+
+def are_readable(pred: Any, *others: Any) -> bool:
+    """Whether kernels may read these arguments, PyTorch tensors among them, and no history is lost by that."""
+    return not any(map(_is_tracked, (pred, *others))) and _are_in_memory(pred, others)
+
+
+def is_differentiated(pred: Any, *others: Any) -> bool:
+    """Whether kernels may read these arguments, and ``pred`` is a PyTorch tensor that wants a gradient."""
+    return _is_tracked(pred) and not any(map(_is_tracked, others)) and _are_in_memory(pred, others)
+
+
+def memory(array: Any) -> Any:
+    """Return a tensor as a NumPy array of the same memory; anything else as it is."""
+    return array.numpy(force=True) if isinstance(array, sys.modules["torch"].Tensor) else array
+
+
+def over(values: Any) -> Any:
+    """Return a NumPy array, or number, as a tensor of the same memory."""
+    return sys.modules["torch"].from_numpy(np.asarray(values))
+
+
+def is_transformed() -> bool:
+    """Whether operations of PyTorch are being differentiated forward, mapped, traced or replaced at this moment."""
+    torch = sys.modules["torch"]
+    return (
+        torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+    )
+
+
+def _is_tracked(array: Any) -> bool:
+    return getattr(array, "requires_grad", False) and sys.modules["torch"].is_grad_enabled()
+
+
+def _are_in_memory(pred: Any, others: tuple[Any, ...]) -> bool:
+    if forced_path() == "arrays" or is_transformed():
+        return False
+    of_pred, of_others = _dtypes()
+    return _holds_numbers(pred, of_pred) and all(_holds_numbers(array, of_others) for array in others)
+
+
+def _holds_numbers(array: Any, dtypes: frozenset[Any]) -> bool:
+    """Whether an argument is no tensor, or one that lies in memory and has one of these dtypes."""
+    torch = sys.modules["torch"]
+    if not isinstance(array, torch.Tensor):
+        return True
+    is_plain = type(array) is torch.Tensor or type(array) is torch.nn.Parameter
+    return is_plain and array.is_cpu and array.dtype in dtypes and array.layout is torch.strided
+
+
+@cache
+def _dtypes() -> tuple[frozenset[Any], frozenset[Any]]:
+    """Return the dtypes of predictions, and of other arguments, that kernels take."""
+    torch = sys.modules["torch"]
+    real = (torch.float32, torch.float64)
+    # NumPy has no bfloat16.
+    others = (torch.float16, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    return frozenset(real), frozenset(real + others)

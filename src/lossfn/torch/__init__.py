@@ -1,0 +1,39 @@
+"""Losses in PyTorch: one call, three routes to the same derived derivatives.
+
+========================  =========================================================================================
+route                     taken by
+========================  =========================================================================================
+kernels                   float32 and float64 tensors whose numbers lie in the memory of the processor, uncopied;
+                          value and gradient come from one pass
+operations of PyTorch     tensors on accelerators, in half precision, and inside ``vmap``, ``jvp``, ``torch.func.grad``;
+                          second derivatives
+one node of a graph       code that ``torch.compile`` reads: the operations are fused with those around them
+========================  =========================================================================================
+
+All are differentiable twice by the prediction, and refuse a target that requires a gradient.
+"""
+
+from __future__ import annotations
+
+try:
+    import torch as _torch  # noqa: F401 (for the message)
+except ImportError as error:
+    raise ImportError("PyTorch tensors need PyTorch: pip install 'lossfn[torch]'") from error
+
+from lossfn.torch.compiled import in_graph
+from lossfn.torch.kernels import differentiable
+from lossfn.torch.linear import linear, linear_arrays, linear_value_and_gradient
+from lossfn.torch.module import LossModule, as_module
+from lossfn.torch.operations import evaluate, rowwise
+
+__all__ = [
+    "LossModule",
+    "as_module",
+    "differentiable",
+    "evaluate",
+    "in_graph",
+    "linear",
+    "linear_arrays",
+    "linear_value_and_gradient",
+    "rowwise",
+]

@@ -1,0 +1,78 @@
+"""Losses of tensors in memory by kernels: the gradient comes with the value, in one pass."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lossfn.engine import tensors
+from lossfn.engine.batch import as_array, library_of
+from lossfn.engine.namespaces import compatible
+from lossfn.engine.rows import joined
+
+if TYPE_CHECKING:
+    from lossfn.loss import Loss
+
+
+def differentiable(loss: Loss, options: dict[str, Any], pred: Any, weight: Any, mask: Any, *targets: Any) -> Any:
+    """Return the loss of tensors that kernels can read, differentiable twice by ``pred``."""
+    arguments = (pred, weight, mask, *targets)
+    if not all(array is None or torch.is_tensor(array) for array in arguments):
+        names = ("pred", "weight", "mask", *("target" for _ in targets))
+        arguments = tuple(_as_tensor(type(loss).__name__, *pair, pred) for pair in zip(names, arguments, strict=True))
+    return _Kernel.apply(loss, options, *arguments)
+
+
+def _as_tensor(owner: str, name: str, array: Any, pred: Any) -> Any:
+    """Return lists and data-frame columns as tensors; refuse arrays of other libraries."""
+    if array is None:
+        return None
+    library_of(owner, pred=pred, **{name: array})
+    return as_array(owner, name, array, compatible("torch"), pred.device)
+
+
+class _Kernel(torch.autograd.Function):
+    """A loss whose scaled gradient is computed together with its value.
+
+    The first backward pass takes that gradient away and multiplies it in place, so that no memory is needed but its
+    own. A second pass, and one that will be differentiated, compute it again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, loss: Loss, options: dict[str, Any], *arguments: Any) -> Any:
+        ctx.loss, ctx.options = loss, options
+        ctx.save_for_backward(*arguments)
+        value, ctx.gradient = _call(loss.value_and_gradient, map(tensors.memory, arguments), options)
+        return tensors.over(value)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Any) -> Any:
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None or torch.is_grad_enabled():
+            gradient = _call(ctx.loss.gradient, ctx.saved_tensors, ctx.options)
+        else:
+            gradient = tensors.over(gradient)
+        return None, None, _product(gradient, upstream), *[None] * (len(ctx.needs_input_grad) - 3)
+
+
+def _call(method: Any, arguments: Any, options: dict[str, Any]) -> Any:
+    pred, weight, mask, *targets = arguments
+    return method(pred, joined(tuple(targets)), weight=weight, mask=mask, **options)
+
+
+def _product(gradient: Any, upstream: Any) -> Any:
+    """Return the gradient times what comes from upstream, for the whole or for each element; in place if it may."""
+    if 0 < upstream.ndim < gradient.ndim:
+        upstream = upstream[..., None]
+    if torch.is_grad_enabled() or tensors.is_transformed():
+        return gradient * upstream
+    total = upstream.sum().item()
+    if upstream.ndim == 0 and total == 1:
+        return gradient
+    if math.isfinite(total):
+        return gradient.mul_(upstream)
+    # Dropped rows are zero, whatever stands upstream.
+    is_zero = gradient == 0
+    return gradient.mul_(upstream).masked_fill_(is_zero, 0)
