@@ -144,4 +144,5 @@ def move(scores: Any, offsets: Any, temperature: Any, classes: int, moved: Any) 
         result = moved[row * classes : (row + 1) * classes]
         for j in range(classes):
             result[j] = given[j] / temperature + offsets[j]
-    return moved
+    # The last block is shorter than the buffer.
+    return moved[: scores.size]
