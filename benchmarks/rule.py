@@ -29,9 +29,7 @@ CHAINS = {
     "CRPSNormal": Claim(10, "in the Hessian the density counts twice, and both terms cancel in part"),
     "CRPSLaplace": Claim(10, "as CRPSNormal, with an exponential for the density"),
     "CRPSLogistic": Claim(10, "as CRPSNormal, with the entropy and the slope of a sigmoid"),
-    "StudentTNLL": Claim(
-        12, "terms of a few exponentials, squares and a logarithm each cancel in part"
-    ),
+    "StudentTNLL": Claim(12, "terms of a few exponentials, squares and a logarithm each cancel in part"),
     "BinaryFocal": Claim(10, "a power of a sigmoid times a softplus; the Hessian sums three products of such chains"),
     "AsymmetricFocal": Claim(10, "as BinaryFocal, with the power of a difference"),
     "BiTempered": Claim(10, "powers of probabilities that solve an equation; the Hessian sums three of their products"),
