@@ -48,7 +48,7 @@ PRIMITIVES: dict[str, Primitive] = {
     primitive.name: replace(
         primitive,
         array=accept_numbers(primitive.array),
-        oracle=primitive.oracle if primitive.name in DROPPING else precise(primitive.oracle),
+        oracle=primitive.oracle if primitive.name in DROPPING else precise(primitive),
     )
     for family in FAMILIES
     for primitive in family

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lossfn.engine.primitives.coefficients import Polynomial
+from lossfn.engine.primitives.primitive import Primitive
 
 LOG2 = math.log(2.0)
 
@@ -81,8 +82,9 @@ def _join(xp: Any, value: Any, array: Any) -> Any:
     return xp.asarray(value, dtype=array.dtype, **device)
 
 
-def precise(oracle: Callable[..., Any]) -> Callable[..., Any]:
+def precise(primitive: Primitive) -> Callable[..., Any]:
     """Give an oracle NaN for NaN, and enough digits that textbook formulas do not cancel for tiny arguments."""
+    oracle = primitive.oracle
 
     @functools.wraps(oracle)
     def careful(mp: Any, *arguments: Any) -> Any:
@@ -91,7 +93,8 @@ def precise(oracle: Callable[..., Any]) -> Callable[..., Any]:
             return mp.nan
         tiniest = min((mp.mag(number) for number in numbers if number and mp.isfinite(number)), default=0)
         # Far below every dtype, where limits are sought, memory would not suffice.
-        with mp.workprec(mp.prec + min(4 * max(0, -int(tiniest)), 2**14) + 16):
+        more = min(4 * max(0, -int(tiniest)), 2**14) if primitive.cancels_near_zero else 0
+        with mp.workprec(mp.prec + more + 16):
             result = oracle(mp, *numbers)
         return +result
 

@@ -98,6 +98,7 @@ FAMILY = (
         derivative=lambda ops, log_df: (ops.gamma_step_slope(log_df),),
         array=_gamma_step,
         oracle=lambda mp, log_df: _exactly(mp, 0, log_df, mp.prec),
+        cancels_near_zero=False,
         latex=r"\log\frac{{\Gamma((1 + e^{{{0}}})/2)}}{{\Gamma(e^{{{0}}}/2) \sqrt{{e^{{{0}}}/2}}}}",
     ),
     Primitive(
@@ -105,6 +106,7 @@ FAMILY = (
         derivative=lambda ops, log_df: (ops.gamma_step_curvature(log_df),),
         array=_gamma_step_slope,
         oracle=lambda mp, log_df: _exactly(mp, 1, log_df, mp.prec),
+        cancels_near_zero=False,
         latex=r"\operatorname{{g'}}\left({0}\right)",
     ),
     Primitive(
@@ -112,6 +114,7 @@ FAMILY = (
         derivative=_no_derivative,
         array=_gamma_step_curvature,
         oracle=lambda mp, log_df: _exactly(mp, 2, log_df, mp.prec),
+        cancels_near_zero=False,
         latex=r"\operatorname{{g''}}\left({0}\right)",
     ),
 )

@@ -25,6 +25,8 @@ class Primitive:
         ``oracle(mp, *arguments)`` evaluates the textbook definition with mpmath numbers, extended to ±∞ by limits.
     latex : str
         A template with ``{0}``, ``{1}`` for the LaTeX of the arguments.
+    cancels_near_zero : bool
+        Whether the textbook definition cancels for tiny arguments, so that the oracle needs more digits there.
     """
 
     name: str
@@ -32,3 +34,4 @@ class Primitive:
     array: Callable[..., Any]
     oracle: Callable[..., Any]
     latex: str
+    cancels_near_zero: bool = True
