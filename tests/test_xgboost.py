@@ -34,7 +34,11 @@ def problem(loss: lossfn.Loss) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def outputs(start: np.ndarray) -> dict[str, object]:
     """Return the settings of one start or several."""
-    return {"base_score": start.tolist()} | ({"num_target": len(start)} if len(start) > 1 else {})
+    if len(start) == 1:
+        return {"base_score": start.item()}
+    if int(xgboost.__version__.split(".")[0]) < 3:
+        pytest.skip("base_score is one number before XGBoost 3.1")
+    return {"base_score": start.tolist(), "num_target": len(start)}
 
 
 def both(loss: lossfn.Loss, rounds: int = 8, **params: object) -> tuple[xgboost.Booster, xgboost.Booster, np.ndarray]:
@@ -192,7 +196,7 @@ def test_a_cluster_trains_the_same_model() -> None:
     loss = lossfn.Pinball(tau=0.8)
     features, target, weight = problem(loss)
     objective = XGBoostObjective(loss)
-    settings = {**PARAMS, "base_score": objective.start(target, weight).tolist(), "tree_method": "hist"}
+    settings = {**PARAMS, **outputs(objective.start(target, weight)), "tree_method": "hist"}
     half = ROWS // 2
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lossfn import fields
 from lossfn.equivalents import Equivalent
 from lossfn.loss import Loss
 from lossfn.objective import refused_scores
@@ -187,11 +186,7 @@ def check_loss(owner: str, loss: Any) -> BoostedLoss:
         what = "a loss such as Huber(delta=1.0)" if isinstance(loss, Loss | type) else "a loss of lossfn"
         cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
         raise TypeError(f"{owner}: loss must be {what}; got {loss!r}{cure}")
-    if isinstance(loss, RowwiseLoss):
-        several = len(loss.parts) > 1 or loss.task != "multiclass"
-    else:
-        several = isinstance(loss.target, fields.Parts)
-    if several:
+    if len(loss.target_parts) > 1 or (isinstance(loss, RowwiseLoss) and loss.task != "multiclass"):
         raise ValueError(f"{owner} cannot train {loss!r}: its target is not a single number a row")
     domain = refused_scores(loss)
     if domain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ class XGBoostObjective(Objective):
 
     XGBoost applies no weights to an objective of one's own; this one does, once. XGBoost does not know the best start
     either: give it ``base_score=objective.start(y, weight)``, and ``num_target`` where there are several outputs, which
-    stand for heads or classes.
+    stand for heads or classes (before XGBoost 3.1 a ``base_margin``, because ``base_score`` is one number there).
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class XGBoostObjective(Objective):
     >>> from lossfn.boosting import XGBoostMetric, XGBoostObjective
     >>> x, y = np.arange(40.0)[:, None], np.repeat([1.0, 5.0], 20)
     >>> objective = XGBoostObjective(Huber(delta=1.0))
-    >>> params = {"base_score": objective.start(y).tolist(), "learning_rate": 1.0, "nthread": 1}
+    >>> params = {"base_score": objective.start(y).item(), "learning_rate": 1.0, "nthread": 1}
     >>> data = xgboost.DMatrix(x, label=y)
     >>> model = xgboost.train(params, data, 5, obj=objective)
     >>> XGBoostMetric(Huber(delta=1.0))(model.predict(data), data)[0]
@@ -99,13 +100,33 @@ class XGBoostEngine:
         """Return the trained booster, whose ``base_score`` is the start."""
         refuse_refit("XGBoost", refit_leaves)
         xgboost = import_engine("xgboost")
-        several = {"num_target": len(start)} if len(start) > 1 else {}
-        settings = {**several, "base_score": start.tolist(), "disable_default_eval_metric": True, **params}
         threads = params.get("nthread", params.get("n_jobs"))
         data = xgboost.DMatrix(features, label=target, weight=weight, nthread=threads)
-        return xgboost.train(settings, data, rounds, obj=objective)
+        settings = {"disable_default_eval_metric": True, **params}
+        if len(start) == 1:
+            return xgboost.train({**settings, "base_score": start.item()}, data, rounds, obj=objective)
+        settings |= {"num_target": len(start)}
+        if _version(xgboost) >= (3, 1):
+            return xgboost.train({**settings, "base_score": start.tolist()}, data, rounds, obj=objective)
+        settings |= {"base_score": 0.0}
+        return xgboost.train(settings, data, rounds, obj=objective, xgb_model=_constant(settings, data, start))
 
     def scores(self, model: Any, features: Array) -> Array:
         """Return raw scores, (N, H)."""
         scores: Array = model.inplace_predict(features, predict_type="margin").astype(np.float64)
         return scores.reshape(len(features), -1)
+
+
+def _version(xgboost: Any) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", xgboost.__version__)[:2]))
+
+
+def _constant(settings: dict[str, Any], data: Any, start: Array) -> Any:
+    """Return a model of one tree without splits for each output, where ``base_score`` is one number for all."""
+
+    def towards_start(scores: Any, _: Any) -> tuple[np.ndarray, np.ndarray]:
+        return scores - start.astype(scores.dtype), np.ones_like(scores)
+
+    unshrunk = {"learning_rate": 1.0, "reg_lambda": 0.0, "max_depth": 1, "nthread": settings.get("nthread", 0)}
+    same = {name: settings[name] for name in ("num_target", "base_score", "disable_default_eval_metric")}
+    return import_engine("xgboost").train({**unshrunk, **same}, data, 1, obj=towards_start)
