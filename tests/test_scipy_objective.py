@@ -130,6 +130,8 @@ def test_what_does_not_fit_is_refused() -> None:
     call = lossfn.scipy_objective
     with raises(TypeError, "loss must be a loss such as Huber(delta=1.0)", "'huber'", "parse_loss"):
         call("huber", X, y)
+    with raises(ValueError, "BetaNLL(beta=0.5)", "its gradient is not that of its value"):
+        call(lossfn.BetaNLL(), X, y)
     with raises(ValueError, "Brier()", "a probability in [0, 1]"):
         call(lossfn.Brier(), X, y)
     with raises(ValueError, "takes probabilities; use inputs='logits'"):

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 try:
     import jax
+    from jax.extend.core import Primitive
+    from jax.interpreters import ad, batching, mlir
 except ImportError as error:
     raise ImportError("JAX arrays need JAX: pip install 'lossfn[jax]'") from error
 
 from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.rows import RowFunctions, joined
+from lossfn.reduce import Total
+
+# Functions that are compiled or mapped may return totals, as others return arrays.
+jax.tree_util.register_dataclass(Total, data_fields=["sum", "weight"], meta_fields=[])
 
 
 def evaluate(function: str, definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> tuple[Any, ...]:
@@ -74,7 +80,7 @@ def _curvature(function: str, definition: Definition, ops: ArrayNamespace) -> An
 
     def refuse(primals: Any, tangents: Any) -> Any:
         if not all(map(_is_zero, jax.tree.leaves(tangents, is_leaf=_is_zero))):
-            raise NotImplementedError("losses are differentiated twice; a third derivative is not available")
+            _refuse_third()
         results = curvature(*primals)
         return results, tuple(map(jax.numpy.zeros_like, results))
 
@@ -90,6 +96,10 @@ def _is_zero(tangent: Any) -> bool:
     return isinstance(tangent, jax.custom_derivatives.SymbolicZero)
 
 
+def _refuse_third() -> NoReturn:
+    raise NotImplementedError("losses are differentiated twice; a third derivative is not available")
+
+
 def _refuse_target(tangents: Any) -> None:
     if not all(map(_is_zero, tangents)):
         raise ValueError(
@@ -98,13 +108,59 @@ def _refuse_target(tangents: Any) -> None:
         )
 
 
+# The product of a Hessian with a vector is a primitive: JAX then knows that it is linear in the vector, and that its
+# transpose is itself, whatever the formula does with the vector for accuracy. So reverse mode goes over reverse mode.
+_product_of_rows: Any = Primitive("hessian_product_of_rows")
+
+
+def _run(vector: Any, *arrays: Any, functions: RowFunctions, ops: ArrayNamespace, axes: tuple[Any, ...]) -> Any:
+    """Compute the product; ``axes`` are those of each ``vmap`` around it, the innermost first."""
+
+    def product(vector: Any, scores: Any, *targets: Any) -> Any:
+        return functions.row_hessian_product(ops, scores, joined(targets), vector)
+
+    for each in axes:
+        product = jax.vmap(product, in_axes=each)
+    return product(vector, *arrays)
+
+
+def _product_jvp(primals: Any, tangents: Any, **settings: Any) -> Any:
+    move, *others = tangents
+    if not all(isinstance(other, ad.Zero) for other in others):
+        _refuse_third()
+    result = _product_of_rows.bind(*primals, **settings)
+    if isinstance(move, ad.Zero):
+        return result, move
+    return result, _product_of_rows.bind(move, *primals[1:], **settings)
+
+
+def _product_transpose(upstream: Any, vector: Any, *arrays: Any, **settings: Any) -> Any:  # noqa: ARG001
+    result = upstream if isinstance(upstream, ad.Zero) else _product_of_rows.bind(upstream, *arrays, **settings)
+    return [result, *[None] * len(arrays)]
+
+
+def _product_batch(arrays: Any, places: Any, **settings: Any) -> Any:
+    vector, *others = arrays
+    size = next(array.shape[place] for array, place in zip(arrays, places, strict=True) if place is not None)
+    if places[0] is None:
+        vector = jax.numpy.broadcast_to(vector, (size, *vector.shape))
+    else:
+        vector = jax.numpy.moveaxis(vector, places[0], 0)
+    settings["axes"] = (*settings["axes"], (0, *places[1:]))
+    return _product_of_rows.bind(vector, *others, **settings), 0
+
+
+_product_of_rows.def_impl(_run)
+_product_of_rows.def_abstract_eval(lambda vector, *_, **__: vector)
+ad.primitive_jvps[_product_of_rows] = _product_jvp
+ad.primitive_transposes[_product_of_rows] = _product_transpose
+batching.primitive_batchers[_product_of_rows] = _product_batch
+mlir.register_lowering(_product_of_rows, mlir.lower_fun(_run, multiple_results=False))
+
+
 @cache
 def rowwise(name: str, functions: RowFunctions, ops: ArrayNamespace) -> Any:
     """Return the function ``name`` of a row-wise loss, of scores and targets, differentiable by the scores."""
-
-    @jax.custom_jvp
-    def product(vector: Any, scores: Any, targets: Any) -> Any:
-        return functions.row_hessian_product(ops, scores, joined(targets), vector)
 
     @jax.custom_jvp
     def gradient(scores: Any, targets: Any) -> Any:
@@ -123,18 +179,12 @@ def rowwise(name: str, functions: RowFunctions, ops: ArrayNamespace) -> Any:
         _refuse_target(tangents[1])
         slopes = gradient(*primals)
         move = tangents[0]
-        return slopes, jax.numpy.zeros_like(slopes) if _is_zero(move) else product(move, *primals)
-
-    def product_jvp(primals: Any, tangents: Any) -> Any:
-        # It is linear in the vector; by the scores it would be a third derivative.
-        if not all(map(_is_zero, jax.tree.leaves(tangents[1:], is_leaf=_is_zero))):
-            raise NotImplementedError("losses are differentiated twice; a third derivative is not available")
-        result = product(*primals)
-        move = tangents[0]
-        return result, jax.numpy.zeros_like(result) if _is_zero(move) else product(move, *primals[1:])
+        if _is_zero(move):
+            return slopes, jax.numpy.zeros_like(slopes)
+        scores, targets = primals
+        return slopes, _product_of_rows.bind(move, scores, *targets, functions=functions, ops=ops, axes=())
 
     value.defjvp(value_jvp, symbolic_zeros=True)
     gradient.defjvp(gradient_jvp, symbolic_zeros=True)
-    product.defjvp(product_jvp, symbolic_zeros=True)
     function = {"row_value": value, "row_gradient": gradient}[name]
     return lambda scores, *targets: function(scores, targets)

@@ -18,6 +18,10 @@ from lossfn.rowwise import RowwiseLoss
 
 Array = NDArray[np.float64]
 
+NO_OBJECTIVE = (
+    "its gradient is not that of its value, so no solver can tell which step helps; train it by stochastic gradients"
+)
+
 
 class RowTerm(Protocol):
     """A weighted mean over rows of a function of each row's scores."""
@@ -309,6 +313,8 @@ def scipy_objective(
     domain = refused_scores(loss)
     if domain:
         raise ValueError(f"scipy_objective: scores of a linear model can be any number, but {loss!r} takes {domain}")
+    if isinstance(loss, PointwiseLoss) and loss.surrogate:
+        raise ValueError(f"scipy_objective cannot minimise {loss!r}: {NO_OBJECTIVE}")
     if isinstance(l2, bool) or not isinstance(l2, Real) or not 0 <= float(l2) < math.inf:
         raise ValueError(f"scipy_objective: l2 must be a finite number >= 0; got {l2!r}")
     matrix = _features(X)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lossfn.loss import Loss
 from lossfn.losses.regression import AbsoluteError
-from lossfn.objective import Array, LinearObjective, LossTerm, refused_scores
+from lossfn.objective import NO_OBJECTIVE, Array, LinearObjective, LossTerm, refused_scores
 from lossfn.pointwise import PointwiseLoss
 from lossfn.rowwise import RowwiseLoss
 
@@ -53,10 +53,7 @@ class LinearModel(LossParameters):
             targets = " and ".join(part.removeprefix("target.") for part in loss.target_parts)
             raise ValueError(f"{name} cannot train {loss!r}: its targets are {targets}, and y is a single number a row")
         if isinstance(loss, PointwiseLoss) and loss.surrogate:
-            raise ValueError(
-                f"{name} cannot train {loss!r}: its gradient is not that of its value, so no solver can tell which "
-                "step helps; train it by stochastic gradients"
-            )
+            raise ValueError(f"{name} cannot train {loss!r}: {NO_OBJECTIVE}")
         domain = refused_scores(loss)
         if domain:
             raise ValueError(f"{name}: scores of a linear model can be any number, but {loss!r} takes {domain}")

@@ -43,9 +43,10 @@ def response_of(loss: PointwiseLoss | RowwiseLoss, method: str | None) -> Respon
         raise ValueError(f"scorer: the targets of {name} are {parts}, and y is a single number or class a row")
     if isinstance(loss, RowwiseLoss) and not loss.one_score_a_class:
         raise ValueError(f"scorer: the scores of {name} are not those of classes; no estimator predicts them")
+    possible: tuple[str, ...]
     if loss.task == "regression":
         assert isinstance(loss, PointwiseLoss)
-        possible = ("predict_distribution", "predict") if len(loss.heads) > 1 else ("predict",)
+        possible = ("predict_distribution", "predict_heads", "predict") if len(loss.heads) > 1 else ("predict",)
     elif not loss.gives_probability:
         possible = ("decision_function",)
     elif _lives_on_margins(loss):
@@ -98,7 +99,7 @@ class OfNumbers:
         if len(heads) > 1 and natural.shape[-1:] != (len(heads),):
             raise ValueError(
                 f"scorer: {self.loss!r} takes {len(heads)} predictions a row ({', '.join(heads)}); "
-                f"{type(estimator).__name__}.predict returned {natural.shape}"
+                f"{type(estimator).__name__}.{method} returned {natural.shape}"
             )
         return _linked(self.loss, natural, _through(self.loss.link, natural)), y
 
