@@ -151,7 +151,7 @@ DIFFERENCES = {np.float32: (200, 60), np.float64: (1000, 330)}
     ("loss", "dtype"),
     [
         pytest.param(loss, dtype, id=f"{label(loss)}-{dtype.__name__}")
-        for loss in VARIANTS
+        for loss in LOSSES
         for dtype in ((np.float32, np.float64) if loss in DEFAULTS else (np.float32,))
     ],
 )
