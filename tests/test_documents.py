@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import doctest
+import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,11 @@ import lossfn
 ROOT = Path(__file__).parents[1]
 
 
-def test_examples_of_the_readme_run() -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("jax")
+def test_examples_of_the_readme_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("torch", "jax", "keras", "sklearn", "xgboost", "lightgbm"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"the README needs {module}")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
     results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
     assert results.attempted > 20
     assert results.failed == 0
@@ -32,3 +36,10 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_readme_lists_every_extra() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| extra | for |")[2].partition("\n\n")[0]
+    listed = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert listed == set(declared)
