@@ -1,0 +1,73 @@
+"""Time one round of boosting beside the engine's own objective: ``python -m benchmarks.boosting [--quick]``.
+
+Cross-entropy of two classes on 10⁶ rows of 20 features, two threads for everybody. Both models grow on the same binned
+data, a round each in turns, and medians are compared after rounds to warm up.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from typing import Any
+
+# First: it sets the number of threads before the libraries look.
+from benchmarks.calibration import THREADS, time_in_turns  # isort: skip
+
+import numpy as np
+
+from benchmarks.tables import machine, table
+from lossfn import BinaryCrossEntropy
+
+ROWS, FEATURES = 10**6, 20
+WARM_UP, ROUNDS = 3, 9
+Round = Callable[[], Any]
+
+
+def problem(rows: int) -> tuple[Any, Any]:
+    """Return features and labels that depend on some of them."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((rows, FEATURES), dtype=np.float32)
+    score = features[:, 0] + features[:, 1] * features[:, 2] + rng.logistic(size=rows)
+    return features, (score > 0).astype(np.float32)
+
+
+def xgboost(features: Any, target: Any) -> tuple[Round, Round]:
+    """Return a round with our objective and one with XGBoost's."""
+    import xgboost
+
+    from lossfn.boosting import XGBoostObjective
+
+    data = xgboost.QuantileDMatrix(features, label=target)
+    objective = XGBoostObjective(BinaryCrossEntropy())
+    ours = xgboost.Booster({"nthread": THREADS, "base_score": 0.0}, [data])
+    theirs = xgboost.Booster({"nthread": THREADS, "base_score": 0.5, "objective": "binary:logistic"}, [data])
+    return (
+        lambda: ours.update(data, ours.num_boosted_rounds(), fobj=objective),
+        lambda: theirs.update(data, theirs.num_boosted_rounds()),
+    )
+
+
+#: What returns both rounds, by package.
+ENGINES: dict[str, Callable[[Any, Any], tuple[Round, Round]]] = {"xgboost": xgboost}
+
+
+def main() -> None:
+    """Measure and print."""
+    is_quick = "--quick" in sys.argv
+    features, target = problem(ROWS // 100 if is_quick else ROWS)
+    warm_up, rounds = (1, 2) if is_quick else (WARM_UP, ROUNDS)
+    installed = [name for name in ENGINES if importlib.util.find_spec(name)]
+    cells = []
+    for name in installed:
+        seconds = time_in_turns(
+            dict(zip(("ours", "theirs"), ENGINES[name](features, target), strict=True)), warm_up, rounds
+        )
+        ratio = f"{seconds['ours'] / seconds['theirs']:.2f}"
+        cells.append([name, *(f"{1e3 * each:.0f} ms" for each in seconds.values()), ratio])
+    print(table(["engine", "lossfn", "built in", "ratio"], cells))  # noqa: T201 (what the command is for)
+    print(machine("lossfn", "numpy"))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
