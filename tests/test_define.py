@@ -166,6 +166,16 @@ def test_a_wrong_hessian_is_an_error_too():
         Wrong().gradient([1.0], [0.0])
 
 
+def test_a_property_of_the_class_is_not_mistaken_for_a_parameter():
+    with raises(TypeError, "Mine", "convex is a property that every loss has", "write convex = True without one"):
+
+        class Mine(lossfn.PointwiseLoss):
+            convex: bool = True
+
+            def expression(self, xp, pred, target):
+                return (pred - target) ** 2
+
+
 def test_half_an_override_is_refused():
     class Half(lossfn.PointwiseLoss):
         def expression(self, xp, pred, target):
