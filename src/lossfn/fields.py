@@ -338,7 +338,7 @@ def choice(*, default: Any, options: tuple[Any, ...], doc: str) -> Any:
     return _declare(default, options, "", doc)
 
 
-def unit_interval(*, default: float, symbol: str, doc: str, **options: Any) -> Any:
+def positive_fraction(*, default: float, symbol: str, doc: str, **options: Any) -> Any:
     """Declare a parameter in (0, 1]."""
     return _declare(default, POSITIVE_FRACTION, symbol, doc, **options)
 

@@ -47,7 +47,7 @@ def _refuse_hidden_attributes(cls: type[Loss]) -> None:
         fields.half_open_fraction,
         fields.open_fractions,
         fields.choice,
-        fields.unit_interval,
+        fields.positive_fraction,
         class_fields.class_weights,
         class_fields.class_index,
     ),

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.equivalents import Equivalent
-from lossfn.fields import positive, unit_interval
+from lossfn.fields import positive, positive_fraction
 from lossfn.losses.multiclass import CrossEntropy
 from lossfn.reduce import sum_classes
 from lossfn.rowwise import RowwiseLoss
@@ -52,7 +52,7 @@ class Distillation(RowwiseLoss):
     """
 
     temperature: float = positive(default=2.0, symbol="T", doc="softens both distributions")
-    alpha: float = unit_interval(default=0.5, symbol=r"\alpha", doc="share of the teacher")
+    alpha: float = positive_fraction(default=0.5, symbol=r"\alpha", doc="share of the teacher")
 
     Target: ClassVar[type[LabelAndTeacher]] = LabelAndTeacher
     parts = ("target.label", "target.teacher")

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from lossfn.class_fields import class_weights
 from lossfn.equivalents import Equivalent
-from lossfn.fields import nonnegative, real, unit_interval
+from lossfn.fields import nonnegative, real, positive_fraction
 from lossfn.losses import class_terms
 from lossfn.pointwise import PointwiseLoss
 from lossfn.softmax import INPUTS, SoftmaxLoss
@@ -217,7 +217,7 @@ class GeneralizedCrossEntropy(SoftmaxLoss):
     0.549183
     """
 
-    q: float = unit_interval(default=0.7, symbol="q", doc="exponent")
+    q: float = positive_fraction(default=0.7, symbol="q", doc="exponent")
 
     elicits = "a sharper form of the probabilities"
     variants = ({}, {"q": 1.0}, {"q": 0.1})
