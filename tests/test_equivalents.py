@@ -71,6 +71,26 @@ def test_equivalents_compute_the_stated_multiple(loss: Any, there: Equivalent) -
     np.testing.assert_allclose(theirs, there.factor_for(loss) * ours, rtol=2e-6, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_means_and_weights_are_as_the_dictionary_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch, metrics = pytest.importorskip("torch"), pytest.importorskip("sklearn.metrics")
+    pytest.importorskip("jax")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    keras = pytest.importorskip("keras")
+    pred, target = np.array([[1.0, 2.0], [3.0, 4.0], [0.0, 1.0]]), np.zeros((3, 2))
+    weight = np.array([3.0, 1.0, 0.0])
+    loss = lossfn.SquaredError()
+    mean, weighted = float(loss(pred, target)), float(loss(pred, target, weight=weight))
+    assert torch.nn.MSELoss()(torch.tensor(pred), torch.tensor(target)).item() == pytest.approx(mean)
+    assert metrics.mean_squared_error(target, pred, sample_weight=weight) == pytest.approx(weighted)
+    rows = np.asarray(keras.losses.mean_squared_error(target, pred))
+    np.testing.assert_allclose(rows, loss.elementwise(pred, target).mean(axis=1), rtol=1e-6)
+    by_rows = float(loss(pred, target, weight=weight, reduction="mean_over_batch")) / pred.shape[1]
+    elsewhere = keras.losses.MeanSquaredError()
+    assert float(elsewhere(target, pred)) == pytest.approx(mean)
+    assert float(elsewhere(target, pred, sample_weight=weight)) == pytest.approx(by_rows)
+
+
 def test_every_variant_of_a_statement_is_executed() -> None:
     executed = {there for _, there in CASES}
     for entry in lossfn.catalogue():

@@ -11,12 +11,12 @@ from lossfn.registry import catalogue
 
 #: How each library is called, for readers who write the calls themselves.
 LIBRARIES = {
-    "PyTorch": "Predictions first. Functions and modules take the mean over all elements (`reduction='mean'`), also of "
-    "weighted classes; `torch.distributions` are likelihoods of each row.",
+    "PyTorch": "Predictions first. Functions and modules take the mean over all elements (`reduction='mean'`); "
+    "`torch.distributions` are likelihoods of each row.",
     "Keras": "Targets first. Functions take the mean over the last axis, classes such as `keras.losses.Huber()` also "
     "the mean over rows (`'sum_over_batch_size'`), and with weights divide by the number of rows, not by their weight.",
     "optax": "Predictions first. Nothing is reduced: take the mean yourself.",
-    "scikit-learn": "Targets first; means over rows, which divide by the sum of weights.",
+    "scikit-learn": "Targets first; means over rows, which divide by the sum of the weights, as here.",
     "scikit-learn SGD": "The setting `loss` of `SGDClassifier` and `SGDRegressor`. The factor is that of the gradient, "
     "one step of which is executed.",
     "SciPy": "Elements, without a mean, except for `least_squares`, whose cost is the sum.",
