@@ -7,7 +7,7 @@ from functools import cached_property
 
 from lossfn.class_fields import class_weights
 from lossfn.equivalents import Equivalent
-from lossfn.fields import nonnegative, real, positive_fraction
+from lossfn.fields import nonnegative, positive_fraction, real
 from lossfn.losses import class_terms
 from lossfn.pointwise import PointwiseLoss
 from lossfn.softmax import INPUTS, SoftmaxLoss
