@@ -136,6 +136,8 @@ def test_what_does_not_fit_is_refused() -> None:
         call(lossfn.Brier(), X, y)
     with raises(ValueError, "takes probabilities; use inputs='logits'"):
         call(lossfn.CrossEntropy(inputs="probabilities"), X, y.astype(int))
+    with raises(ValueError, "at least two scores a row"):
+        call(lossfn.CrossEntropy(), X, y.astype(int))
     with raises(ValueError, "l2 must be a finite number >= 0; got -1"):
         call(lossfn.Huber(), X, y, l2=-1)
     with raises(ValueError, "X has 30 rows, but y has the shape (29,)"):

@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 import lossfn
+import lossfn.sklearn.estimators
 import lossfn.sklearn.scorers
 from lossfn.sklearn import LinearClassifier, LinearRegressor, metric, scorer
 
@@ -46,8 +47,11 @@ class Fixed(BaseEstimator):
             setattr(self, method, lambda _, response=response: response)
 
 
-def test_examples_run() -> None:
-    results = doctest.testmod(lossfn.sklearn.scorers)
+@pytest.mark.parametrize(
+    "module", [lossfn.sklearn.scorers, lossfn.sklearn.estimators], ids=lambda module: module.__name__
+)
+def test_examples_run(module: Any) -> None:
+    results = doctest.testmod(module)
     assert (results.failed, results.attempted > 10) == (0, True)
 
 
@@ -189,7 +193,15 @@ def test_losses_with_several_heads_take_distributions() -> None:
     np.testing.assert_allclose(-scorer(loss)(model, X, Y), model.objective_ - penalty, rtol=1e-12)
     quantiles = lossfn.MultiQuantile(taus=(0.1, 0.9))
     columns = np.stack([SIGNAL - 1, SIGNAL + 1], axis=1)
-    assert scorer(quantiles)(Fixed(predict=columns), X, Y) == -quantiles(columns, Y)
+    for method in ("predict", "predict_heads"):
+        assert scorer(quantiles)(Fixed(**{method: columns}), X, Y) == -quantiles(columns, Y)
+    # Heads on their natural scale go through the link of each.
+    zeros, rate_and_share = lossfn.ZeroInflatedPoisson(), np.tile([2.0, 0.3], (120, 1))
+    linked = np.tile([np.log(2.0), np.log(0.3 / 0.7)], (120, 1))
+    got = scorer(zeros)(Fixed(predict_heads=rate_and_share), X, COUNTS)
+    np.testing.assert_allclose(-got, zeros(linked, COUNTS), rtol=1e-12)
+    with raises(ValueError, "no formula is known", "crossing='impossible'"):
+        scorer(lossfn.MultiQuantile(taus=(0.1, 0.9), crossing="impossible"))(Fixed(predict_heads=columns), X, Y)
     with raises(ValueError, "takes 2 predictions a row", "Ridge.predict returned (120,)"):
         scorer(quantiles)(Ridge().fit(X, Y), X, Y)
 

@@ -326,7 +326,8 @@ def scipy_objective(
     y = parts if isinstance(y, tuple) else parts[0]
     heads = loss.width_of(y, classes) if isinstance(loss, RowwiseLoss) else len(loss.heads)
     # A harmless prediction, so that targets and weights are checked as in every other call.
-    total = loss.total(_predictions(np.zeros((rows, heads))), y, weight=weight)
+    harmless = np.zeros((rows, heads))
+    total = loss.total(harmless if loss.takes_vectors else harmless[:, 0], y, weight=weight)
     if not total.weight > 0:
         raise ValueError("scipy_objective: at least one row of positive weight is needed")
     penalty = np.full(columns, float(l2))

@@ -205,7 +205,9 @@ def _codes(classes: Any, y: Any) -> Any:
     codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
     unknown = labels[classes[codes] != labels]
     if unknown.size:
-        raise ValueError(f"scorer: y holds {unknown[0]!r}, which is none of the estimator's classes {classes.tolist()}")
+        raise ValueError(
+            f"scorer: y holds {unknown.tolist()[0]!r}, which is none of the estimator's classes {classes.tolist()}"
+        )
     return codes
 
 
@@ -249,9 +251,12 @@ def _linked(loss: PointwiseLoss | RowwiseLoss, natural: Array, found: Array) -> 
             f"scorer: the estimator predicted {natural[impossible][0]:g}, which is not {scale} for {loss!r}"
         )
     if not _agrees(loss, found, natural):
+        advice = "; response_method='decision_function' hands scores to the loss as they are" * (
+            loss.task != "regression"
+        )
         raise ValueError(
-            f"scorer: no formula is known for the predictions by which {loss!r} means what the estimator predicted; "
-            "response_method='decision_function' hands the scores of a classifier to the loss as they are"
+            f"scorer: no formula is known for the predictions by which {loss!r} means what the estimator predicted"
+            f"{advice}"
         )
     return found
 
