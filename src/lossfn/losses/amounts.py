@@ -198,6 +198,16 @@ class Tweedie(ExponentialFamily):
             note="takes the mean",
         ),
         Equivalent(
+            "scikit-learn",
+            "(1 - sklearn.metrics.d2_tweedie_score(target, numpy.exp(pred), power=power)) * "
+            "sklearn.metrics.mean_tweedie_deviance(target, numpy.full(len(target), target.mean()), "
+            "power=power)",
+            factor="2",
+            constant=True,
+            when="power >= 1",
+            note="takes the mean; relative to the best constant",
+        ),
+        Equivalent(
             "torchmetrics",
             "torchmetrics.functional.tweedie_deviance_score(torch.exp(pred), target, power=power)",
             factor="2",

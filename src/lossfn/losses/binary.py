@@ -95,6 +95,9 @@ class BinaryCrossEntropy(PointwiseLoss):
             when="inputs == 'logits' and label_smoothing == 0",
         ),
         Equivalent(
+            "PyTorch", "torch.nn.functional.multilabel_soft_margin_loss(pred[:, None], target[:, None])", when=PLAIN
+        ),
+        Equivalent(
             "Keras",
             "keras.losses.binary_crossentropy(target, pred, from_logits=True, label_smoothing=label_smoothing)",
             when="inputs == 'logits' and pos_weight == 1",
@@ -124,6 +127,7 @@ class BinaryCrossEntropy(PointwiseLoss):
             when="inputs == 'logits' and label_smoothing == 0 and pos_weight != 1",
             rows=LABELS,
         ),
+        Equivalent("XGBoost", "objective='reg:logistic'", when=PLAIN),
         Equivalent(
             "LightGBM",
             "objective='binary', scale_pos_weight=pos_weight",

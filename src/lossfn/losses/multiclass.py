@@ -79,6 +79,12 @@ class CrossEntropy(SoftmaxLoss):
         ),
         Equivalent("scikit-learn", "sklearn.metrics.log_loss(target, pred)", when="inputs == 'probabilities'"),
         Equivalent(
+            "torchmetrics",
+            "torch.log(torchmetrics.functional.text.perplexity(pred[None], target[None]))",
+            when=PLAIN,
+            note="rounds to float32",
+        ),
+        Equivalent(
             "scoringrules",
             "scoringrules.log_score(1, numpy.take_along_axis(pred, target[:, None], -1)[:, 0])",
             when="inputs == 'probabilities'",

@@ -68,6 +68,13 @@ class LogScore(ProbabilityScore):
             rows=LABELS,
             note="probabilities are clipped by the resolution of their type",
         ),
+        Equivalent(
+            "scikit-learn",
+            "(1 - sklearn.metrics.d2_log_loss_score(target > 0.5, pred)) * sklearn.metrics.log_loss(target, "
+            "numpy.full(len(target), target.mean()))",
+            rows=LABELS,
+            note="relative to the best constant",
+        ),
         Equivalent("scoringrules", "scoringrules.log_score(target, pred)", rows=LABELS),
     )
 
@@ -105,6 +112,12 @@ class Brier(ProbabilityScore):
         Equivalent("PyTorch", "torch.nn.functional.mse_loss(pred, target)"),
         Equivalent("Keras", "keras.losses.mean_squared_error(target, pred)"),
         Equivalent("scikit-learn", "sklearn.metrics.brier_score_loss(target > 0.5, pred)", rows=LABELS),
+        Equivalent(
+            "scikit-learn",
+            "(1 - sklearn.metrics.d2_brier_score(target > 0.5, pred)) * target.var()",
+            rows=LABELS,
+            note="relative to the best constant",
+        ),
         Equivalent("torchmetrics", "torchmetrics.functional.mean_squared_error(pred, target)"),
         Equivalent("scoringrules", "scoringrules.brier_score(target, pred)", rows=LABELS),
     )

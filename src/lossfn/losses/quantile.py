@@ -53,6 +53,13 @@ class Pinball(PointwiseLoss):
     variants = ({}, {"tau": 0.1}, {"tau": 0.9})
     equivalents = (
         Equivalent("scikit-learn", "sklearn.metrics.mean_pinball_loss(target, pred, alpha=tau)"),
+        Equivalent(
+            "scikit-learn",
+            "(1 - sklearn.metrics.d2_pinball_score(target, pred, alpha=tau)) * "
+            "sklearn.metrics.mean_pinball_loss(target, numpy.full(len(target), numpy.quantile(target, tau)), "
+            "alpha=tau)",
+            note="relative to the best constant",
+        ),
         Equivalent("scoringrules", "scoringrules.quantile_score(target, pred, tau)"),
         Equivalent("XGBoost", "objective='reg:quantileerror', quantile_alpha=tau", curvature="1", exact_leaves=True),
         Equivalent("LightGBM", "objective='quantile', alpha=tau", curvature="1", exact_leaves=True),
@@ -232,6 +239,12 @@ class MultiQuantile(PointwiseLoss):
         Equivalent(
             "scoringrules",
             "scoringrules.quantile_score(target[:, None], pred, numpy.array(taus)).sum(axis=-1)",
+            when="crossing == 'allowed'",
+        ),
+        Equivalent(
+            "scoringrules",
+            "scoringrules.crps_quantile(target, pred, numpy.array(taus))",
+            factor="2 / len(taus)",
             when="crossing == 'allowed'",
         ),
         Equivalent(

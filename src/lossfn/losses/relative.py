@@ -70,6 +70,7 @@ class SquaredLogError(PointwiseLoss):
             note="numbers below 1e-7 count as 1e-7",
         ),
         Equivalent("scikit-learn", "sklearn.metrics.mean_squared_log_error(target, pred)"),
+        Equivalent("scikit-learn", "sklearn.metrics.root_mean_squared_log_error(target, pred) ** 2"),
         Equivalent("torchmetrics", "torchmetrics.functional.mean_squared_log_error(pred, target)"),
         Equivalent(
             "XGBoost", "objective='reg:squaredlogerror'", factor="1 / 2", curvature="numpy.maximum(hessian, 2e-6)"

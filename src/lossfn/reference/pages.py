@@ -37,7 +37,7 @@ one name), or let `lossfn show torch.nn.HuberLoss` find it; the loss itself link
 In the calls, `pred` is the prediction and `target` the target as they are here, predictions on the scale of the link
 (logits, log rates), and other names are parameters of the loss. What is computed there is the *factor* times the mean
 of the loss here. Every row is executed by the tests, on drawn data of the domain and with the versions that
-`constraints.txt` names: functions are called; of what trains, gradient and Hessian are read off single steps or leaves."""
+`constraints.txt` names: functions are called; of what trains, gradient and Hessian are read off steps or leaves."""
 
 
 def pages() -> dict[str, str]:
