@@ -36,8 +36,9 @@ one name), or let `lossfn show torch.nn.HuberLoss` find it; the loss itself link
 
 In the calls, `pred` is the prediction and `target` the target as they are here, predictions on the scale of the link
 (logits, log rates), and other names are parameters of the loss. What is computed there is the *factor* times the mean
-of the loss here. Every row is executed by the tests, on drawn data of the domain and with the versions that
-`constraints.txt` names: functions are called; of what trains, gradient and Hessian are read off steps or leaves."""
+of the loss here. Every row is executed by the tests, on drawn data of the domain: functions are called; of what
+trains, gradient and Hessian are read off single steps or leaves. Last done with PyTorch 2.13, Keras 3.15, optax 0.2.8,
+scikit-learn 1.9, SciPy 1.17, torchmetrics 1.9, scoringrules 0.10, XGBoost 3.2, LightGBM 4.7 and CatBoost 1.2.10."""
 
 
 def pages() -> dict[str, str]:
