@@ -56,8 +56,8 @@ class Equivalent:
         parameters and the ``hessian`` of the loss; like the gradient it is multiplied by ``factor`` there. Empty where
         it is the Hessian, or its diagonal where a row has several scores.
     exact_leaves : bool
-        Of boosted trees: whether the values of the leaves are replaced by the best constants of their rows, so that
-        the curvature only chooses where to split.
+        Of boosted trees: whether the values of the leaves are replaced by the best constants of their rows (quantiles,
+        which engines interpolate in ways of their own), so that the curvature only chooses where to split.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class Equivalent:
             *[f"takes the target ``{self.labels}``"] * bool(self.labels),
             *[f"for rows with ``{self.rows}``"] * bool(self.rows),
             *[f"takes ``{self.curvature}`` for the Hessian"] * bool(self.curvature),
-            *["leaves get the best constants of their rows"] * self.exact_leaves,
+            *["leaves get the best constants of their rows, up to interpolation"] * self.exact_leaves,
         ]
 
     def holds_for(self, loss: Any) -> bool:

@@ -9,6 +9,11 @@ from typing import Any
 from lossfn.equivalents import MODULES, TRAINING, Equivalent
 from lossfn.registry import catalogue
 
+_OF_TREES = (
+    "The gradient of a row is `factor` times that of the loss; so is its second derivative, the Hessian or what stands "
+    "here in its place."
+)
+
 #: How each library is called, for readers who write the calls themselves.
 LIBRARIES = {
     "PyTorch": "Predictions first. Functions and modules take the mean over all elements (`reduction='mean'`); "
@@ -22,10 +27,9 @@ LIBRARIES = {
     "SciPy": "Elements, without a mean, except for `least_squares`, whose cost is the sum.",
     "torchmetrics": "Predictions first; means over all rows.",
     "scoringrules": "Observations first; elements, without a mean.",
-    "XGBoost": "Settings of `xgboost.train`. Factor and Hessian are those of the gradient pairs of a row.",
-    "LightGBM": "Settings of `lightgbm.train`. Factor and Hessian are those of the gradient pairs of a row.",
-    "CatBoost": "Settings of `catboost.CatBoost`. Factor and Hessian are those of its derivatives of a row, with the "
-    "sign of a loss.",
+    "XGBoost": f"Settings of `xgboost.train`. {_OF_TREES}",
+    "LightGBM": f"Settings of `lightgbm.train`. {_OF_TREES}",
+    "CatBoost": f"Settings of `catboost.CatBoost`, which negates both derivatives. {_OF_TREES}",
 }
 
 
