@@ -152,7 +152,7 @@ def check_training_reaches_least_squares_and_survives_saving() -> None:
     close(train(again, Y, 1), train(model, Y, 1))
 
 
-def check_classes_and_several_heads_train_in_one_model() -> None:
+def torch_check_classes_and_several_heads_train_in_one_model() -> None:
     inputs = keras.Input((2,))
     heads = [keras.layers.Dense(units, kernel_initializer="zeros", name=name)(inputs)
              for units, name in ((3, "kind"), (2, "number"), (1, "yes"))]  # fmt: skip
@@ -175,7 +175,7 @@ def check_gradients_are_derived_ones() -> None:
     if keras.config.backend() == "jax":
         import jax
 
-        gradient = jax.grad(lambda p: loss(target, p))(jax.numpy.array(output))
+        gradient = jax.jit(jax.grad(lambda p: loss(target, p)))(jax.numpy.array(output))
     else:
         import torch
 

@@ -16,8 +16,8 @@ jax = pytest.importorskip("jax")
 jnp = jax.numpy
 
 LOSSES = [entry.loss for entry in ENTRIES]
-# One number, two heads, rows through softmax, rows through thresholds.
-KINDS = [lossfn.Huber(), lossfn.GaussianNLL(), lossfn.CrossEntropy(label_smoothing=0.1), lossfn.CumulativeLink()]
+# One number, two heads, rows.
+KINDS = [lossfn.Huber(), lossfn.GaussianNLL(), lossfn.CrossEntropy(label_smoothing=0.1)]
 
 
 def name_of(loss: Any) -> str:
@@ -53,9 +53,9 @@ def test_what_is_traced_stays_in_jax(loss: Any) -> None:
     assert "float64" not in program
 
 
-# Operation by operation; of losses of rows the tests of rows do the same.
-@pytest.mark.parametrize("loss", KINDS[:2], ids=name_of)
-def test_gradients_without_jit(loss: Any) -> None:
+def test_gradients_without_jit() -> None:
+    # Operation by operation; of losses of rows the tests of rows do the same.
+    loss = lossfn.Huber()
     pred, target = draw(loss, dtype=np.float32)
     p, t = arrays(pred, target)
     got = jax.grad(loss)(p, t)
@@ -67,7 +67,7 @@ def test_gradients_without_jit(loss: Any) -> None:
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("loss", KINDS[:3], ids=name_of)
+@every_kind
 def test_all_orders_of_forward_and_reverse_mode_give_the_hessian(loss: Any) -> None:
     pred, target = draw(loss)
     p, t = arrays(pred, target)
@@ -130,7 +130,7 @@ def test_products_with_the_hessian_of_rows_are_mapped_over_either_side() -> None
     assert_close(over_scores[:, 1], moved)
 
 
-@pytest.mark.parametrize("loss", KINDS[:3], ids=name_of)
+@every_kind
 def test_third_derivatives_are_refused(loss: Any) -> None:
     p, t = arrays(*draw(loss, dtype=np.float32))
     with pytest.raises(NotImplementedError, match="differentiated twice"):
@@ -157,16 +157,16 @@ def test_targets_of_several_parts_are_arguments_of_compiled_functions() -> None:
 # ---- numbers --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-def test_losses_of_rows_in_every_precision(dtype: str) -> None:
+# In single and double precision the other tests compute them.
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_losses_of_rows_in_half_precision(dtype: str) -> None:
     loss = lossfn.SoftmaxFocal()
     scores, index = draw(loss)
-    with jax.enable_x64(dtype == "float64"):
-        s = jnp.asarray(scores).astype(dtype)
-        value, gradient = jax.jit(jax.value_and_grad(loss))(s, jnp.asarray(index))
+    s = jnp.asarray(scores).astype(dtype)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(s, jnp.asarray(index))
     assert value.dtype == gradient.dtype == s.dtype
     exact = np.asarray(s).astype(np.float64)
-    tolerance = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 1e-5, "float64": 1e-13}[dtype]
+    tolerance = {"float16": 2e-3, "bfloat16": 2e-2}[dtype]
     assert_close(np.float64(value), loss(exact, index), rtol=tolerance)
     assert_close(np.asarray(gradient, np.float64), loss.gradient(exact, index), rtol=tolerance, atol=tolerance)
 
