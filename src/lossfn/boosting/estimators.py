@@ -75,6 +75,8 @@ class BoostedModel(LossParameters):
             if not isinstance(value, kind) or isinstance(value, bool) or not 0 < float(value) < np.inf:
                 expected = "an integer >= 1" if kind is Integral else "a finite number > 0"
                 raise ValueError(f"{name}: {parameter} must be {expected}; got {value!r}")
+        if self.refit_leaves not in (None, True, False):
+            raise ValueError(f"{name}: refit_leaves must be True, False or None; got {self.refit_leaves!r}")
         for parameter, instead in (("objective", "loss"), ("loss_function", "loss"), ("base_score", "loss")):
             if parameter in self.engine_params:
                 raise ValueError(f"{name}: {parameter}= is refused, because it follows from {instead}=")

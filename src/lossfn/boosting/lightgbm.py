@@ -14,6 +14,18 @@ from .objective import Metric, Objective, in_order, labels_for
 KINDS_OF_TREES = ("boosting", "boosting_type", "boost")
 LINEAR_TREES = ("linear_tree", "linear_trees")
 
+# Names under which LightGBM takes what estimators take under another one, and what training without validation data
+# cannot honour.
+TAKEN = {
+    **dict.fromkeys(("eta", "shrinkage_rate"), "use learning_rate"),
+    **dict.fromkeys(("num_iterations", "num_boost_round", "n_iter", "num_round", "num_trees"), "use n_estimators"),
+    **dict.fromkeys(("num_class", "num_classes"), "it follows from loss and target"),
+    **dict.fromkeys(
+        ("early_stopping_round", "early_stopping_rounds", "early_stopping", "n_iter_no_change"),
+        "it needs validation data: use lightgbm.train with LightGBMObjective and LightGBMMetric",
+    ),
+}
+
 
 class LightGBMObjective(Objective):
     """A loss as ``objective`` of ``lightgbm.train`` or of LightGBM's scikit-learn interface.
@@ -119,7 +131,7 @@ class LightGBMEngine:
     ) -> Any:
         """Return the trained booster, whose first trees hold the start; by default, leaves are refitted at kinks."""
         refit = objective.loss.hessian_is_partial if refit_leaves is None else refit_leaves
-        _check_trees(params, refit)
+        _check_settings(params, refit)
         lightgbm = import_engine("lightgbm")
         settings = {"verbosity": -1, **params, "objective": "none", "num_class": len(start)}
         data = lightgbm.Dataset(features, label=target, params=settings).construct()
@@ -176,8 +188,10 @@ def _refit(booster: Any, iteration: int, loss: Any, features: Array, scores: Arr
         of_head += outputs[leaf]
 
 
-def _check_trees(params: dict[str, Any], refit: bool) -> None:
-    """Refuse trees whose leaves are not what LightGBM lets be set."""
+def _check_settings(params: dict[str, Any], refit: bool) -> None:
+    """Refuse settings that another one decides, and trees whose leaves are not what LightGBM lets be set."""
+    for name in TAKEN.keys() & params.keys():
+        raise ValueError(f"LightGBM's {name} is refused: {TAKEN[name]}")
     if any(params.get(name) for name in LINEAR_TREES):
         raise ValueError(
             "LightGBM's linear_tree is refused: its leaves are linear models, in which no start value can be kept"
