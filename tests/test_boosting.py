@@ -190,6 +190,18 @@ def test_fitted_curvature_is_that_of_squares_and_of_mean_absolute_residuals() ->
     np.testing.assert_allclose(fitted(lossfn.SquaredError() * 3.0), 6.0 * weight, rtol=1e-14)
 
 
+@pytest.mark.parametrize("loss", [lossfn.AbsoluteError(), lossfn.Pinball(tau=0.9)], ids=label)
+def test_kinks_are_majorized_up_to_ten_rows(loss: lossfn.PointwiseLoss) -> None:
+    scores, target = np.array([-3.0, 1.0, 1e-9, 0.0, np.nan, 2000.0]), np.zeros(6)
+    weight = np.array([1.0, 2.0, 1.0, 1.0, 0.0, 1.0])
+    curvature = Objective(loss, "majorizing").derivatives(scores, target, weight)[1]
+    row = Objective(loss, "fitted").derivatives(scores, target, weight)[1][0]
+    jump = loss.gradient([1.0], [0.0], reduction="sum")[0] - loss.gradient([-1.0], [0.0], reduction="sum")[0]
+    expected = np.clip(jump / (2 * np.array([3.0, 1.0, 1e-9, 1e-300, 1.0, 2000.0])), row / 10, 10 * row) * weight
+    np.testing.assert_allclose(curvature, expected, rtol=1e-12)
+    assert Objective(loss).curvature == "majorizing"
+
+
 def test_workers_add_up_what_concerns_all_rows() -> None:
     loss = lossfn.Pinball(tau=0.7)
     scores, target = draw(loss, 50)
@@ -210,7 +222,7 @@ def test_curvatures_that_a_loss_lacks_are_refused() -> None:
     with raises(ValueError, "curvature must be one of exact, majorizing, diagonal_bound, fitted, engine", "'newton'"):
         Objective(lossfn.Huber(), "newton")
     with raises(ValueError, "infinite at its kinks", "curvature='fitted'"):
-        Objective(lossfn.AbsoluteError(), "majorizing")
+        Objective(lossfn.Hinge(), "majorizing")
     with raises(ValueError, "no majorizing curvature", "curvature='exact'"):
         Objective(lossfn.Poisson(), "majorizing")
     with raises(ValueError, "no diagonal_bound curvature"):

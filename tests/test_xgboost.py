@@ -47,7 +47,8 @@ def both(loss: lossfn.Loss, rounds: int = 8, **params: object) -> tuple[xgboost.
     features, target, weight = problem(loss)
     objective = XGBoostObjective(loss, "engine")
     start = objective.start(target, weight)
-    (there,) = [each for each in loss.equivalents if each.library == "XGBoost" and each.holds_for(loss)]
+    # The dictionary may know several; the first is the one for training.
+    there, *_ = [each for each in loss.equivalents if each.library == "XGBoost" and each.holds_for(loss)]
     settings = {**PARAMS, **there.settings_for(loss), **params}
     ours = {name: value for name, value in settings.items() if name in (*PARAMS, *params, "max_delta_step")}
     data = xgboost.DMatrix(features, label=target, weight=weight)

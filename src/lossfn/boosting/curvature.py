@@ -21,7 +21,7 @@ BoostedLoss = PointwiseLoss | RowwiseLoss
 CURVATURES = ("exact", "majorizing", "diagonal_bound", "fitted", "engine")
 
 # Where the second derivative has no bound, no row counts for more than so many rows of the fitted curvature: a row that
-# is fitted exactly would hold its whole leaf.
+# is fitted exactly would hold its whole leaf. Nor for less than that part of one: a row far off would pull it along.
 MOST_ROWS = 10.0
 
 
@@ -34,10 +34,22 @@ def is_safe(loss: BoostedLoss) -> bool:
     return loss.convex and is_smooth and not getattr(loss, "even_with_decreasing_weight", False)
 
 
-def default_curvature(loss: BoostedLoss) -> str:
-    """Return the curvature that a loss trains with: majorizing for robust losses of a residual, else exact."""
-    is_even = getattr(loss, "even_with_decreasing_weight", False) and not loss.hessian_is_partial
-    return "majorizing" if is_even else "exact"
+def is_majorized_at_kinks(loss: BoostedLoss) -> bool:
+    """Whether a loss with kinks is one of a residual, so that a secant can stand for its curvature."""
+    return (
+        isinstance(loss, PointwiseLoss) and loss.hessian_is_partial and loss.task == "regression" and loss.of_residual
+    )
+
+
+def default_curvature(loss: BoostedLoss, sets_leaves: bool) -> str:
+    """Return the curvature that a loss trains with: majorizing for robust losses of a residual, else exact.
+
+    Kinks are majorized where curvature determines the leaves; an engine that sets leaves to their optimum only chooses
+    splits by it.
+    """
+    if loss.hessian_is_partial:
+        return "majorizing" if is_majorized_at_kinks(loss) and not sets_leaves else "exact"
+    return "majorizing" if getattr(loss, "even_with_decreasing_weight", False) else "exact"
 
 
 def gradient_and_curvature(
@@ -55,6 +67,15 @@ def gradient_and_curvature(
     if name == "fitted":
         gradient = loss.gradient(scores, target, **options)
         return gradient, of_the_whole(gradient)
+    if name == "majorizing" and is_majorized_at_kinks(loss):
+        gradient = loss.gradient(scores, target, **options)
+        mirrored = loss.gradient(2 * target - scores, target, **options)
+        # ψ(r)/r of an even loss, and 1 / (2 |r|) of every pinball: the parabola that touches both branches.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            secant = np.where(scores == target, np.inf, (gradient - mirrored) / (2 * (scores - target)))
+        row = of_the_whole(gradient)
+        # Rows without weight may hold anything.
+        return gradient, np.where(row > 0, np.clip(secant, row / MOST_ROWS, MOST_ROWS * row), 0).astype(gradient.dtype)
     # For losses of one number the bound is the majorizing curvature that depends on no row.
     asked = "majorizing" if name == "diagonal_bound" and isinstance(loss, PointwiseLoss) else name
     gradient, curvature = loss.gradient_and_hessian(scores, target, curvature=asked, **options)

@@ -64,6 +64,7 @@ class LightGBMObjective(Objective):
     """
 
     engine = "LightGBM"
+    sets_leaves = True
 
     def __call__(self, scores: Any, data: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient and curvature, for (scores, Dataset) or, as scikit-learn's interface, (labels, scores)."""

@@ -13,7 +13,14 @@ from lossfn.pointwise import PointwiseLoss
 from lossfn.registry import snake_case
 from lossfn.rowwise import RowwiseLoss
 
-from .curvature import CURVATURES, BoostedLoss, as_in_engine, default_curvature, gradient_and_curvature
+from .curvature import (
+    CURVATURES,
+    BoostedLoss,
+    as_in_engine,
+    default_curvature,
+    gradient_and_curvature,
+    is_majorized_at_kinks,
+)
 
 # The best constant is infinite where a rate or probability is 0 or 1, or two quantiles are one. Boosting starts at this
 # logarithm or logit then: from infinity no gradient leads back.
@@ -35,15 +42,17 @@ class Objective:
         ``"diagonal_bound"`` are those of the loss. ``"fitted"`` is one number for all rows: the curvature of the
         parabola that has the data's mean squared gradient at their mean loss. ``"engine"`` is what the installed
         engine's own objective uses, for losses that it has. By default it is majorizing for robust losses of a
-        residual without kinks, else exact.
+        residual, else exact.
     """
 
     #: The name of the engine, as in ``lossfn.equivalents``.
     engine: ClassVar[str]
+    #: Whether leaves of losses with kinks are set to their optimum, whatever the curvature.
+    sets_leaves: ClassVar[bool] = False
 
     def __init__(self, loss: BoostedLoss, curvature: str | None = None) -> None:
         self.loss = check_loss(type(self).__name__, loss)
-        self.curvature = default_curvature(loss) if curvature is None else curvature
+        self.curvature = default_curvature(loss, self.sets_leaves) if curvature is None else curvature
         self._equivalent = self._look_up() if curvature == "engine" else None
         self._check_curvature()
         self.unit: Any = None
@@ -115,6 +124,8 @@ class Objective:
         owner, loss = type(self).__name__, self.loss
         if self.curvature not in CURVATURES:
             raise ValueError(f"{owner}: curvature must be one of {', '.join(CURVATURES)}; got {self.curvature!r}")
+        if self.curvature == "majorizing" and is_majorized_at_kinks(loss):
+            return
         if self.curvature == "majorizing" and loss.hessian_is_partial:
             raise ValueError(
                 f"{owner}: the majorizing curvature of {loss!r} is infinite at its kinks; use curvature='fitted'"
