@@ -48,8 +48,22 @@ def xgboost(features: Any, target: Any) -> tuple[Round, Round]:
     )
 
 
+def lightgbm(features: Any, target: Any) -> tuple[Round, Round]:
+    """Return a round with our objective and one with LightGBM's."""
+    import lightgbm
+
+    from lossfn.boosting import LightGBMObjective
+
+    settings = {"num_threads": THREADS, "boost_from_average": False, "verbosity": -1}
+    data = lightgbm.Dataset(features, label=target, params=settings).construct()
+    objective = LightGBMObjective(BinaryCrossEntropy())
+    ours = lightgbm.Booster({**settings, "objective": "none"}, data)
+    theirs = lightgbm.Booster({**settings, "objective": "binary"}, data)
+    return lambda: ours.update(fobj=objective), theirs.update
+
+
 #: What returns both rounds, by package.
-ENGINES: dict[str, Callable[[Any, Any], tuple[Round, Round]]] = {"xgboost": xgboost}
+ENGINES: dict[str, Callable[[Any, Any], tuple[Round, Round]]] = {"xgboost": xgboost, "lightgbm": lightgbm}
 
 
 def main() -> None:
