@@ -22,6 +22,11 @@ def check_reduction(owner: str, reduction: str, denominator: Any) -> None:
         return
     if reduction == "none":
         raise ValueError(f"{owner}: reduction='none' divides by nothing, so denominator={denominator!r} is refused")
+    if getattr(denominator, "requires_grad", False):
+        raise ValueError(
+            f"{owner}: denominator requires grad, but losses are differentiated by the prediction only; "
+            "pass denominator.detach(), or divide the result of reduction='sum'"
+        )
     if isinstance(denominator, (bool, str)):
         raise TypeError(f"{owner}: denominator must be a finite number > 0; got {denominator!r}")
     # Numbers of other libraries may be traced.

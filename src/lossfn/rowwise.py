@@ -296,7 +296,8 @@ def _weigh_classes(owner: str, batch: Batch, weights: tuple[float, ...], classes
         index = xp.clip(batch.targets[0], 0, classes - 1)
         of_rows = xp.reshape(xp.take(table, xp.reshape(index, (-1,)), axis=0), batch.shape)
     else:
-        of_rows = xp.matmul(batch.targets[0], table)
+        # Not a product of matrices, which autocast would compute in half precision.
+        of_rows = reduce.sum_classes(xp, batch.targets[0] * table)
     weight = batch.element_weight()
     # A dropped target may be anything, even NaN.
     batch.weight = of_rows if weight is None else xp.where(weight != 0, weight * of_rows, xp.zeros_like(of_rows))

@@ -135,8 +135,8 @@ def prepare(
     device = next((array.device for array in given), None) if library == "torch" else None
     named = {"pred": pred, **dict(zip(parts, targets, strict=True)), "weight": weight, "mask": mask}
     arrays = {name: as_array(owner, name, value, xp, device) for name, value in named.items() if value is not None}
-    result_dtype = arrays["pred"].dtype
-    dtype = getattr(xp, compute_dtype(owner, str(result_dtype).removeprefix("torch.")))
+    dtype = getattr(xp, compute_dtype(owner, str(arrays["pred"].dtype).removeprefix("torch.")))
+    result_dtype = tensors.result_dtype(arrays["pred"]) if library == "torch" else arrays["pred"].dtype
     mask = arrays.pop("mask", None)
     real = {name: array if array.dtype == dtype else xp.astype(array, dtype) for name, array in arrays.items()}
     targets = tuple(real[name] for name in parts)
@@ -260,7 +260,7 @@ def is_traced(library: str, *arrays: Any) -> bool:
         return any(isinstance(array, jax.core.Tracer) or array.device.platform != "cpu" for array in arrays)
     if library == "torch":
         torch = sys.modules["torch"]
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or tensors.is_recorded():
             return True
         return any(
             array.device.type != "cpu" or type(array) not in _plain_tensors(torch) or _is_wrapped(torch, array)

@@ -90,8 +90,8 @@ def prepare(
         name: batches.as_array(owner, name, value, xp, device) for name, value in given.items() if value is not None
     }
     pred = arrays["pred"]
-    result_dtype = pred.dtype
-    dtype = getattr(xp, batches.compute_dtype(owner, str(result_dtype).removeprefix("torch.")))
+    dtype = getattr(xp, batches.compute_dtype(owner, str(pred.dtype).removeprefix("torch.")))
+    result_dtype = tensors.result_dtype(pred) if library == "torch" else pred.dtype
     dtype = np.dtype(dtype) if library == "numpy" else dtype
     _check_scores(owner, tuple(pred.shape), classes_of)
     shape = tuple(pred.shape[:-1])

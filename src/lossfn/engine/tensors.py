@@ -44,12 +44,20 @@ def over(values: Any) -> Any:
 def is_transformed() -> bool:
     """Whether operations of PyTorch are being differentiated forward, mapped, traced or replaced at this moment."""
     torch = sys.modules["torch"]
-    return (
-        torch._C._are_functorch_transforms_active()
-        or torch.autograd.forward_ad._current_level >= 0
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._get_tracing_state() is not None
-    )
+    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0 or is_recorded()
+
+
+def is_recorded() -> bool:
+    """Whether operations of PyTorch are being traced or replaced: tensors may be plain and yet stand for others."""
+    torch = sys.modules["torch"]
+    return torch._C._len_torch_dispatch_stack() > 0 or torch._C._get_tracing_state() is not None
+
+
+def result_dtype(pred: Any) -> Any:
+    """Return the dtype of results: that of the predictions, but of half precision within autocast the single one."""
+    torch = sys.modules["torch"]
+    is_half = pred.dtype in (torch.float16, torch.bfloat16)
+    return torch.float32 if is_half and torch.is_autocast_enabled(pred.device.type) else pred.dtype
 
 
 def _is_tracked(array: Any) -> bool:

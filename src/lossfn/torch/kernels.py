@@ -27,8 +27,8 @@ def differentiable(loss: Loss, options: dict[str, Any], pred: Any, weight: Any, 
 
 def _as_tensor(owner: str, name: str, array: Any, pred: Any) -> Any:
     """Return lists and data-frame columns as tensors; refuse arrays of other libraries."""
-    if array is None:
-        return None
+    if array is None or torch.is_tensor(array):
+        return array
     library_of(owner, pred=pred, **{name: array})
     return as_array(owner, name, array, compatible("torch"), pred.device)
 
@@ -66,7 +66,7 @@ def _product(gradient: Any, upstream: Any) -> Any:
     """Return the gradient times what comes from upstream, for the whole or for each element; in place if it may."""
     if 0 < upstream.ndim < gradient.ndim:
         upstream = upstream[..., None]
-    if torch.is_grad_enabled() or tensors.is_transformed():
+    if torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(upstream):
         return gradient * upstream
     total = upstream.sum().item()
     if upstream.ndim == 0 and total == 1:
