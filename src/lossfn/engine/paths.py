@@ -18,6 +18,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 SMALL = 512
@@ -27,6 +28,7 @@ LARGE = 65536
 ADAPTERS: Mapping[str, str] = {"torch": "lossfn.torch", "jax": "lossfn.jax"}
 
 
+@cache
 def adapter(library: str) -> Any:
     """Return the module that knows a framework."""
     return importlib.import_module(ADAPTERS[library])

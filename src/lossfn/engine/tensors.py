@@ -33,18 +33,14 @@ def is_differentiated(pred: Any, *others: Any) -> bool:
 
 def memory(array: Any) -> Any:
     """Return a tensor as a NumPy array of the same memory; anything else as it is."""
-    return array.numpy(force=True) if isinstance(array, sys.modules["torch"].Tensor) else array
+    if array is None or not isinstance(array, sys.modules["torch"].Tensor):
+        return array
+    return array.numpy(force=True)
 
 
 def over(values: Any) -> Any:
     """Return a NumPy array, or number, as a tensor of the same memory."""
     return sys.modules["torch"].from_numpy(np.asarray(values))
-
-
-def is_transformed() -> bool:
-    """Whether operations of PyTorch are being differentiated forward, mapped, traced or replaced at this moment."""
-    torch = sys.modules["torch"]
-    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0 or is_recorded()
 
 
 def is_recorded() -> bool:
@@ -65,19 +61,26 @@ def _is_tracked(array: Any) -> bool:
 
 
 def _are_in_memory(pred: Any, others: tuple[Any, ...]) -> bool:
-    if forced_path() == "arrays" or is_transformed():
+    if forced_path() == "arrays" or _is_transformed() or is_recorded():
         return False
     of_pred, of_others = _dtypes()
-    return _holds_numbers(pred, of_pred) and all(_holds_numbers(array, of_others) for array in others)
+    return _holds_numbers(pred, of_pred) and all(
+        _holds_numbers(array, of_others) for array in others if array is not None
+    )
+
+
+def _is_transformed() -> bool:
+    """Whether operations of PyTorch are being mapped, or differentiated otherwise than backward."""
+    torch = sys.modules["torch"]
+    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
 
 
 def _holds_numbers(array: Any, dtypes: frozenset[Any]) -> bool:
     """Whether an argument is no tensor, or one that lies in memory and has one of these dtypes."""
     torch = sys.modules["torch"]
-    if not isinstance(array, torch.Tensor):
-        return True
-    is_plain = type(array) is torch.Tensor or type(array) is torch.nn.Parameter
-    return is_plain and array.is_cpu and array.dtype in dtypes and array.layout is torch.strided
+    if type(array) is torch.Tensor or type(array) is torch.nn.Parameter:
+        return array.is_cpu and array.dtype in dtypes and array.layout is torch.strided
+    return not isinstance(array, torch.Tensor)
 
 
 @cache

@@ -68,8 +68,8 @@ def _product(gradient: Any, upstream: Any) -> Any:
         upstream = upstream[..., None]
     if torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(upstream):
         return gradient * upstream
-    total = upstream.sum().item()
-    if upstream.ndim == 0 and total == 1:
+    total = upstream.item() if upstream.ndim == 0 else upstream.sum().item()
+    if total == 1 and upstream.ndim == 0:
         return gradient
     if math.isfinite(total):
         return gradient.mul_(upstream)
