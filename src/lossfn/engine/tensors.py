@@ -72,14 +72,14 @@ def _are_in_memory(pred: Any, others: tuple[Any, ...]) -> bool:
 def _is_transformed() -> bool:
     """Whether operations of PyTorch are being mapped, or differentiated otherwise than backward."""
     torch = sys.modules["torch"]
-    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+    return bool(torch._C._are_functorch_transforms_active()) or torch.autograd.forward_ad._current_level >= 0
 
 
 def _holds_numbers(array: Any, dtypes: frozenset[Any]) -> bool:
     """Whether an argument is no tensor, or one that lies in memory and has one of these dtypes."""
     torch = sys.modules["torch"]
     if type(array) is torch.Tensor or type(array) is torch.nn.Parameter:
-        return array.is_cpu and array.dtype in dtypes and array.layout is torch.strided
+        return bool(array.is_cpu) and array.dtype in dtypes and array.layout is torch.strided
     return not isinstance(array, torch.Tensor)
 
 
