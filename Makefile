@@ -68,6 +68,7 @@ accuracy: $(VENV)/.stamp-dev
 bench: $(VENV)/.stamp-dev
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.rows
+	$(BIN)/python -m benchmarks.autograd
 
 clean:
 	rm -rf $(VENV) reports
