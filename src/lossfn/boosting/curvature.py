@@ -20,6 +20,8 @@ BoostedLoss = PointwiseLoss | RowwiseLoss
 
 CURVATURES = ("exact", "majorizing", "diagonal_bound", "fitted", "engine")
 
+TINY = np.finfo(np.float64).tiny
+
 # Where the second derivative has no bound, no row counts for more than so many rows of the fitted curvature: a row that
 # is fitted exactly would hold its whole leaf. Nor for less than that part of one: a row far off would pull it along.
 MOST_ROWS = 10.0
@@ -114,25 +116,27 @@ def fitted(
 ) -> np.ndarray:
     """Return the curvature (one number an output) of the parabola that fits the data as a whole.
 
-    A parabola with curvature h that is e above its minimum has the squared slope 2 h e: so the mean squared gradient
-    over twice the mean excess of the loss over its lower bound is a curvature, exactly so for squared errors. It is in
-    the right units whatever the units of loss and target, for absolute errors 1 / (2 · mean absolute residual).
-    Likelihoods that have no lower bound have expected curvature equal to the expected squared gradient.
+    A parabola with curvature h that is e above its minimum has the slope √(2 h e): so mean slope over mean √(2 e),
+    squared, is a curvature, exactly so for squared errors, where e is what the loss of a row exceeds its lower bound
+    by. It is in the right units whatever the units of loss and target. Roots, not squares, because a few targets that
+    are far off would make it far too small, and all steps too long. Likelihoods that have no lower bound have expected
+    curvature equal to the expected squared gradient.
     """
-    rows = len(gradient)
     outputs = math.prod(gradient.shape[1:])
-    of_rows = per_row(np.ones(rows) if weight is None else weight, gradient)
+    weights = np.ones(len(gradient)) if weight is None else np.asarray(weight, np.float64)
+    kept = weights > 0
+    share = weights[kept, None]
     # Gradients carry their weight, which must count once here.
-    squares = np.divide(gradient.astype(np.float64) ** 2, of_rows, out=np.zeros(gradient.shape), where=of_rows > 0)
-    total = loss.total(scores, target, weight=weight)
-    value, count, *square = over_workers(np.array([total.sum, total.weight, *np.ravel(squares.sum(axis=0))]))
-    mean_square = np.array(square) / max(count, np.finfo(np.float64).tiny)
+    slopes = np.abs(gradient.reshape(-1, outputs)[kept].astype(np.float64)) / share
     if not math.isfinite(loss.lower_bound):
-        curvature = mean_square
+        count, *squares = over_workers(np.array([share.sum(), *(share * slopes**2).sum(axis=0)]))
+        curvature = np.array(squares) / max(count, TINY)
     else:
-        # The mean excess, shared by the outputs.
-        excess = (value / max(count, np.finfo(np.float64).tiny) - loss.lower_bound) / outputs
-        curvature = mean_square / (2 * excess) if excess > 0 else np.zeros_like(mean_square)
+        # The excess, shared by the outputs.
+        excess = (loss(scores, target, mask=kept, reduction="none")[kept, None] - loss.lower_bound) / outputs
+        roots = (share * np.sqrt(2 * np.maximum(excess, 0.0))).sum()
+        root, *slope = over_workers(np.array([roots, *(share * slopes).sum(axis=0)]))
+        curvature = (np.array(slope) / root) ** 2 if root > 0 else np.zeros(outputs)
     shaped: np.ndarray = curvature.reshape(gradient.shape[1:])
     return shaped
 

@@ -40,7 +40,7 @@ class Objective:
         for convex losses with a continuous curvature; for others it is raised to the fitted one where it is less,
         because zero and negative curvature stall trees or throw them far off. ``"majorizing"`` and
         ``"diagonal_bound"`` are those of the loss. ``"fitted"`` is one number for all rows: the curvature of the
-        parabola that has the data's mean squared gradient at their mean loss. ``"engine"`` is what the installed
+        parabola whose slopes are as large as the data's, at their losses. ``"engine"`` is what the installed
         engine's own objective uses, for losses that it has. By default it is majorizing for robust losses of a
         residual, else exact.
     """
