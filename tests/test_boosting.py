@@ -34,7 +34,10 @@ ENGINES = {
         "min_data_in_bin": 1,
         "min_sum_hessian_in_leaf": 5.0,
     },
+    "catboost": {"thread_count": 1, "l2_leaf_reg": 0.0, "random_strength": 0.0, "bootstrap_type": "No", "max_depth": 3},
 }
+
+THREADS = {"xgboost": {"nthread": 1}, "lightgbm": {"num_threads": 1}, "catboost": {"thread_count": 1}}
 
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 
@@ -175,7 +178,7 @@ def test_infinite_starts_are_replaced() -> None:
     assert Objective(lossfn.BinaryCrossEntropy()).start(np.ones(5)) == [10.0]
 
 
-def test_fitted_curvature_is_that_of_squares_and_of_mean_absolute_residuals() -> None:
+def test_fitted_curvature_is_that_of_squares_and_of_mean_roots_of_absolute_residuals() -> None:
     residual = np.array([-3.0, 1.0, 0.5, 7.0])
     weight = np.array([1.0, 2.0, 0.0, 1.5])
 
@@ -184,8 +187,8 @@ def test_fitted_curvature_is_that_of_squares_and_of_mean_absolute_residuals() ->
         return objective.derivatives(residual, np.zeros(4), weight)[1]
 
     np.testing.assert_allclose(fitted(lossfn.SquaredError()), 2.0 * weight, rtol=1e-14)
-    mean = np.average(np.abs(residual), weights=weight)
-    np.testing.assert_allclose(fitted(lossfn.AbsoluteError()), weight / (2 * mean), rtol=1e-14)
+    root = np.average(np.sqrt(np.abs(residual)), weights=weight)
+    np.testing.assert_allclose(fitted(lossfn.AbsoluteError()), weight / (2 * root**2), rtol=1e-14)
     # Half squares with another lower bound than zero: a Gaussian likelihood has none.
     np.testing.assert_allclose(fitted(lossfn.SquaredError() * 3.0), 6.0 * weight, rtol=1e-14)
 
@@ -260,9 +263,11 @@ def test_zero_and_negative_curvatures_neither_stall_nor_explode(engine: str, los
 @pytest.mark.parametrize("loss", [lossfn.AbsoluteError(), lossfn.LaplaceNLL()], ids=label)
 def test_units_of_the_target_change_nothing(engine: str, loss: lossfn.PointwiseLoss) -> None:
     features, target = problem()
+    if engine == "catboost" and len(loss.heads) > 1:
+        pytest.skip("CatBoost grows one tree for all heads; their units decide which one its splits are for")
     # With the engine's own limits and penalties.
     small, large = (
-        BoostedRegressor(loss, engine=engine, n_estimators=10, nthread=1).fit(features, unit * target)
+        BoostedRegressor(loss, engine=engine, n_estimators=10, **THREADS[engine]).fit(features, unit * target)
         for unit in (1.0, 2.0**20)
     )
     np.testing.assert_allclose(large.predict(features), 2.0**20 * small.predict(features), rtol=1e-3, atol=1e3)
@@ -273,8 +278,8 @@ def test_predictions_are_on_the_natural_scale_and_start_at_the_best_constant(eng
     features, target = problem()
     counts = np.floor(np.abs(target))
     weight = np.linspace(0.5, 2.0, len(target))
-    model = regressor(lossfn.Poisson(), engine, learning_rate=1e-9).fit(features, counts, sample_weight=weight)
-    np.testing.assert_allclose(model.predict(features), np.average(counts, weights=weight), rtol=1e-5)
+    model = regressor(lossfn.Poisson(), engine, learning_rate=1e-6).fit(features, counts, sample_weight=weight)
+    np.testing.assert_allclose(model.predict(features), np.average(counts, weights=weight), rtol=1e-4)
 
 
 @every_engine
@@ -294,7 +299,7 @@ def test_mean_and_variance_beat_a_constant_on_real_data(engine: str) -> None:
     features, target = load_diabetes(return_X_y=True)
     train, test, y_train, y_test = train_test_split(features, target, random_state=0)
     loss = lossfn.GaussianNLL()
-    model = BoostedRegressor(loss, engine=engine, n_estimators=40, max_depth=2, learning_rate=0.05, nthread=1)
+    model = BoostedRegressor(loss, engine=engine, n_estimators=40, max_depth=2, learning_rate=0.05, **THREADS[engine])
     model.fit(train, y_train)
     constant = np.broadcast_to(loss.optimal_constant(y_train), (len(y_test), 2))
     assert loss(model._scores(test), y_test) < loss(constant, y_test) - 0.05
@@ -304,7 +309,9 @@ def test_mean_and_variance_beat_a_constant_on_real_data(engine: str) -> None:
 def test_focal_loss_beats_a_constant_on_real_data(engine: str) -> None:
     features, labels = load_breast_cancer(return_X_y=True)
     train, test, y_train, y_test = train_test_split(features, labels, random_state=0)
-    model = BoostedClassifier(lossfn.BinaryFocal(gamma=2.0), engine=engine, n_estimators=30, max_depth=2, nthread=1)
+    model = BoostedClassifier(
+        lossfn.BinaryFocal(gamma=2.0), engine=engine, n_estimators=30, max_depth=2, **THREADS[engine]
+    )
     model.fit(train, y_train)
     assert model.score(test, y_test) > 0.93
     # Focal scores, taken for log-odds, are far too close to 0.

@@ -1,5 +1,6 @@
 """The index of lossfn.boosting: every public name and where it lives."""
 
+from .catboost import CatBoostMetric as CatBoostMetric, CatBoostObjective as CatBoostObjective
 from .estimators import BoostedClassifier as BoostedClassifier, BoostedRegressor as BoostedRegressor
 from .lightgbm import LightGBMMetric as LightGBMMetric, LightGBMObjective as LightGBMObjective
 from .objective import Metric as Metric, Objective as Objective
