@@ -13,6 +13,7 @@ import lossfn
 from lossfn.comparison import DataError, compare, splits
 from lossfn.comparison.candidates import choose_candidates
 from lossfn.comparison.data import read_data
+from lossfn.comparison.models import Linear
 from lossfn.comparison.splits import inner_splits, outer_splits
 from lossfn.comparison.validation import cross_validate
 
@@ -41,8 +42,9 @@ def read(X, y, **options):
 
 def run(X, y, losses=LOSSES, *, l2=None, repeats=1, **options):
     data = read(X, y, **options)
-    candidates, _ = choose_candidates(losses, data)
-    return cross_validate(data, candidates, folds=5, repeats=repeats, l2=l2, seed=0, progress=None)
+    model = Linear(l2)
+    candidates, _ = choose_candidates(losses, data, model)
+    return cross_validate(data, candidates, folds=5, repeats=repeats, model=model, seed=0, progress=None)
 
 
 # ---- which rows meet which -----------------------------------------------------------------------------------------
@@ -103,7 +105,7 @@ def test_held_out_targets_have_no_influence(losses):
     after = run(X, changed, losses)
     for key in before:
         assert np.array_equal(before[key][0].held_out.prediction, after[key][0].held_out.prediction)
-        assert before[key][0].l2 == after[key][0].l2
+        assert before[key][0].setting == after[key][0].setting
         assert before[key][0].loss == after[key][0].loss
         assert not np.array_equal(before[key][1].held_out.prediction, after[key][1].held_out.prediction)
 
@@ -133,7 +135,7 @@ def test_weight_two_equals_a_row_twice(losses, l2):
     weighted = compare(X, y, losses=losses, l2=l2, weight=weight, groups=np.arange(60), repeats=1)
     repeated = compare(X.iloc[rows], y.iloc[rows], losses=losses, l2=l2, groups=rows, repeats=1)
     for ours, theirs in zip(weighted.losses, repeated.losses, strict=True):
-        assert ours.l2_values == theirs.l2_values
+        assert ours.settings == theirs.settings
         assert ours.parameters == pytest.approx(theirs.parameters, rel=1e-3)
     pd.testing.assert_frame_equal(weighted.table, repeated.table, rtol=1e-3)
 
@@ -206,7 +208,7 @@ def test_default_candidates():
     X, y = regression_data()
 
     def keys(target):
-        return [candidate.key for candidate in choose_candidates(None, read(X, target))[0]]
+        return [candidate.key for candidate in choose_candidates(None, read(X, target), Linear())[0]]
 
     usual = ["SquaredError", "AbsoluteError", "Huber", "PseudoHuber", "LogCosh", "Pinball(tau=0.1)", "Pinball(tau=0.9)"]
     assert keys(y) == usual
@@ -223,16 +225,16 @@ def test_default_candidates():
 
 def test_the_default_loss_is_added_first_and_said():
     data = read(*regression_data())
-    candidates, notes = choose_candidates(["Huber(delta=2)"], data)
+    candidates, notes = choose_candidates(["Huber(delta=2)"], data, Linear())
     assert [candidate.key for candidate in candidates] == ["SquaredError", "Huber(delta=2)"]
     assert notes == ("SquaredError was added: it is the default that the others are compared with.",)
-    candidates, _ = choose_candidates([lossfn.Huber(delta=2.0), "squared_error"], data)
+    candidates, _ = choose_candidates([lossfn.Huber(delta=2.0), "squared_error"], data, Linear())
     assert [candidate.key for candidate in candidates] == ["SquaredError", "Huber(delta=2)"]
-    assert choose_candidates("squared_error", data)[0][0].is_default
+    assert choose_candidates("squared_error", data, Linear())[0][0].is_default
 
 
 def test_losses_that_cannot_take_the_target_are_left_out():
-    candidates, notes = choose_candidates(["Poisson", "Huber(delta=1)"], read(*regression_data()))
+    candidates, notes = choose_candidates(["Poisson", "Huber(delta=1)"], read(*regression_data()), Linear())
     assert [candidate.key for candidate in candidates] == ["SquaredError", "Huber(delta=1)"]
     assert "Poisson was left out: it needs targets that are a finite number >= 0" in notes[1]
 
@@ -250,12 +252,12 @@ def test_losses_that_cannot_take_the_target_are_left_out():
 )
 def test_bad_losses_are_refused(losses, message):
     with pytest.raises(ValueError, match=message):
-        choose_candidates(losses, read(*regression_data()))
+        choose_candidates(losses, read(*regression_data()), Linear())
 
 
 def test_probabilities_as_inputs_are_refused():
-    with pytest.raises(DataError, match="a linear model predicts any number: use logits"):
-        choose_candidates([lossfn.BinaryCrossEntropy(inputs="probabilities")], read(*binary_data()))
+    with pytest.raises(DataError, match="models predict any number: use logits"):
+        choose_candidates([lossfn.BinaryCrossEntropy(inputs="probabilities")], read(*binary_data()), Linear())
 
 
 @pytest.mark.parametrize("l2", [-1.0, np.inf, np.nan])
@@ -296,7 +298,7 @@ def test_small_data_is_enough():
 
 def test_the_given_penalty_is_used_and_said():
     result = compare(*regression_data(), losses=LOSSES, repeats=1, l2=0.5)
-    assert all(loss.l2 == 0.5 for loss in result.losses)
+    assert all(loss.setting == 0.5 for loss in result.losses)
     assert "The strength of the penalty was given: 0.5." in result.notes
 
 

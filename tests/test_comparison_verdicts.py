@@ -11,6 +11,7 @@ import lossfn
 from lossfn.comparison import ScoreInfo, ScoreResult, compare
 from lossfn.comparison.candidates import Candidate
 from lossfn.comparison.data import read_data
+from lossfn.comparison.models import Linear
 from lossfn.comparison.scores import scores_for
 from lossfn.comparison.validation import cross_validate
 from lossfn.comparison.verdicts import NEGLIGIBLE, compare_scores, holm, holm_levels, judge, paired_test, summarise
@@ -146,7 +147,7 @@ def claims(losses, draw, studies, scores, rows=60):
     for seed in range(studies):
         features, y = draw(np.random.default_rng(seed), rows)
         data = read_data(features, y, task=None, weight=None, groups=None, folds=5, target_name=None)
-        fits = cross_validate(data, candidates, folds=5, repeats=1, l2=1e-2, seed=seed, progress=None)
+        fits = cross_validate(data, candidates, folds=5, repeats=1, model=Linear(1e-2), seed=seed, progress=None)
         for score in scores_for(data.task):
             if score.info.key in scores:
                 results = {key: summarise([score(fit.held_out) for fit in of], 0.25) for key, of in fits.items()}

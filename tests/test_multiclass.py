@@ -39,6 +39,7 @@ from lossfn.cli import main
 from lossfn.comparison import compare
 from lossfn.comparison.candidates import choose_candidates
 from lossfn.comparison.data import read_data
+from lossfn.comparison.models import Linear
 from lossfn.comparison.scores import MULTICLASS_SCORES, HeldOut
 from lossfn.sklearn import LinearClassifier, LinearRegressor
 
@@ -198,7 +199,7 @@ def test_scores_by_hand() -> None:
 def read(y: Array, losses: Any = None) -> tuple[Any, Any]:
     features = np.random.default_rng(0).normal(size=(len(y), 2))
     data = read_data(features, y, task="multiclass", weight=None, groups=None, folds=3, target_name=None)
-    return data, choose_candidates(losses, data)
+    return data, choose_candidates(losses, data, Linear())
 
 
 def test_candidates() -> None:

@@ -374,6 +374,7 @@ def test_comparison_gives_each_loss_the_scale_that_it_needs() -> None:
     pytest.importorskip("pandas")
     from lossfn.comparison.candidates import choose_candidates, noise_in_scale
     from lossfn.comparison.data import read_data
+    from lossfn.comparison.models import Linear
 
     assert noise_in_scale(Huber()) == 1.345
     assert round(noise_in_scale(TukeyBiweight()), 3) == 4.685
@@ -382,7 +383,7 @@ def test_comparison_gives_each_loss_the_scale_that_it_needs() -> None:
 
     def candidate(text: str) -> Any:
         # The default that all are compared with comes first.
-        return choose_candidates([text], data)[0][-1]
+        return choose_candidates([text], data, Linear())[0][-1]
 
     assert candidate("tukey_biweight").with_estimates(2.0, 1.0).c == pytest.approx(9.37, abs=1e-3)
     assert candidate("tukey_biweight(c=3)").with_estimates(2.0, 1.0).c == 3.0

@@ -34,6 +34,15 @@ class Task(StrEnum):
     MULTICLASS = "multiclass"
 
 
+class Model(StrEnum):
+    """What is trained with each loss."""
+
+    LINEAR = "linear"
+    LIGHTGBM = "lightgbm"
+    XGBOOST = "xgboost"
+    CATBOOST = "catboost"
+
+
 def command() -> Any:
     """Return the whole command line as one object to call."""
     return typer.main.get_command(application)
@@ -68,6 +77,9 @@ def compare(
         str | None,
         typer.Option(help='The losses to compare, such as "squared_error,Huber(delta=2)". See: lossfn list.'),
     ] = None,
+    model: Annotated[
+        Model, typer.Option(help="What to train with each loss: a linear model, or the boosted trees of an engine.")
+    ] = Model.LINEAR,
     weight: Annotated[str | None, typer.Option(help="A column that says how much each row counts.")] = None,
     group: Annotated[
         str | None, typer.Option(help="A column whose equal values stay together (patients, shops, ...).")
@@ -75,7 +87,10 @@ def compare(
     folds: Annotated[int, typer.Option(min=2, help="Parts that the rows are split into.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="How often they are split anew.")] = 3,
     l2: Annotated[
-        float | None, typer.Option(min=0, help="Strength of the ridge penalty. Without it, each loss chooses its own.")
+        float | None,
+        typer.Option(
+            min=0, help="Strength of the linear model's ridge penalty. Without it, each loss chooses its own."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same numbers.")] = 0,
     drop_missing: Annotated[
@@ -86,7 +101,7 @@ def compare(
 ) -> None:
     """Find out which loss to train with, on your own data.
 
-    A linear model is trained with each loss on the same folds and judged by the same scores.
+    The same model is trained with each loss on the same folds and judged by the same scores.
 
     Example: [bold]lossfn compare houses.csv --target price --out report.html[/bold]
     """
@@ -105,6 +120,7 @@ def compare(
             columns,
             task=None if task is None else task.value,
             losses=chosen,
+            model=model.value,
             folds=folds,
             repeats=repeats,
             l2=l2,
@@ -131,7 +147,11 @@ def _compare(columns: Columns, **settings: Any) -> Comparison:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = compare(columns.features, columns.target, weight=columns.weight, groups=columns.groups, **settings)
+        try:
+            result = compare(columns.features, columns.target, weight=columns.weight, groups=columns.groups, **settings)
+        except ImportError as error:
+            # What is missing is the engine of the model: everything else is there, or there would be no command.
+            raise DataError(f"--model: {error}") from None
     if not columns.dropped:
         return result
     note = f"Left out: {count(columns.dropped, 'row')} without target, weight or group."
@@ -190,6 +210,7 @@ def _command_line(
 ) -> str:
     """Return the command that gives the same numbers again, with everything spelled out that could change them."""
     words = ["lossfn", "compare", str(data), "--target", result.target_name, "--task", result.task]
+    words += ["--model", result.model.name]
     for option, value in (("--losses", losses), ("--weight", weight), ("--group", group), ("--l2", l2)):
         if value is not None:
             words += [option, str(value)]

@@ -15,6 +15,7 @@ from lossfn import fields
 from lossfn.combine import WeightedSum
 
 from .data import Dataset
+from .models import Model
 from .problems import DataError
 from .result import FloatArray, Task
 
@@ -71,8 +72,8 @@ def noise_in_scale(loss: Any) -> float:
     return lossfn.efficient_tuning(loss) if ignores_outliers else DELTA_IN_SIGMAS
 
 
-def choose_candidates(losses: Any, data: Dataset) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
-    """Return the candidates, the default one first, and notes on how they came about."""
+def choose_candidates(losses: Any, data: Dataset, model: Model) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
+    """Return the candidates that the model can train, the default one first, and notes on how they came about."""
     if losses is None:
         chosen = _default_candidates(data)
     else:
@@ -95,6 +96,9 @@ def choose_candidates(losses: Any, data: Dataset) -> tuple[tuple[Candidate, ...]
         for candidate in chosen
         if candidate not in kept
     ]
+    refused = {candidate.key: reason for candidate in kept if (reason := model.refusal(candidate.loss))}
+    notes += [f"{key} was left out: {reason}." for key, reason in refused.items()]
+    kept = [candidate for candidate in kept if candidate.key not in refused]
     return tuple(kept), (*notes, *_notes_on_parameters(kept))
 
 
@@ -154,7 +158,7 @@ def _from_user(item: Any, data: Dataset) -> Candidate:
         raise DataError(f"{loss!r} needs {len(loss.heads)} predictions a row ({', '.join(loss.heads)}), not one")
     taken = _refused_predictions(loss)
     if taken:
-        raise DataError(f"{loss!r} takes {taken}, but a linear model predicts any number: use logits")
+        raise DataError(f"{loss!r} takes {taken}, but the models predict any number: use logits")
     if task == "multiclass":
         return _of_classes(loss, data)
     given = _spelled_parameters(item, loss) if isinstance(item, str) else _changed_parameters(loss)
@@ -177,7 +181,7 @@ def _of_classes(loss: Any, data: Dataset) -> Candidate:
     if len(loss.parts) > 1:
         raise DataError(f"{loss!r} needs targets of several parts ({', '.join(loss.parts)}), not one column")
     if not loss.one_score_a_class:
-        raise DataError(f"the scores of {loss!r} are not those of classes, as those of the linear model are")
+        raise DataError(f"the scores of {loss!r} are not those of classes, as those of the models are")
     classes = len(data.classes)
     try:
         loss(np.zeros((1, classes)), np.zeros(1, dtype=np.intp))
@@ -260,7 +264,7 @@ def _notes_on_parameters(candidates: Sequence[Candidate]) -> list[str]:
     notes = []
     for multiple, names in scaled.items():
         notes.append(
-            f"{multiple:.4g} times the robust scale (1.4826 MAD) of the residuals of a preliminary robust fit, "
+            f"{multiple:.4g} times the robust scale (1.4826 MAD) of the residuals of a preliminary robust linear fit, "
             f"inside each fold, is {', '.join(names)}; a value of your own is given as in 'Huber(delta=2)', "
             "in units of the target."
         )

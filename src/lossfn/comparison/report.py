@@ -70,6 +70,7 @@ def _facts(result: Comparison, source: str) -> list[str]:
         source,
         count(result.rows, "row"),
         count(result.features, "feature"),
+        result.model.label,
         f"{result.folds} folds, {result.repeats} {'time' if result.repeats == 1 else 'times'}",
     ]
     if result.groups is not None:
@@ -85,7 +86,7 @@ def _loss(loss: LossResult, index: int) -> dict[str, Any]:
         "label": loss.label,
         "elicits": loss.elicits,
         "formula": _formula(loss.formula) if loss.formula else "",
-        "l2": significant(loss.l2),
+        "setting": significant(loss.setting),
         "parameters": [(name, significant(value)) for name, value in loss.parameters.items()],
         "stroke": style,
         # Matplotlib counts dashes in widths of the line, SVG in pixels.

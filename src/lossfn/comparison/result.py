@@ -32,6 +32,22 @@ VerdictName = Literal["better", "worse", "no clear difference"]
 
 
 @dataclass(frozen=True)
+class ModelInfo:
+    """What was trained with each loss."""
+
+    name: str
+    """``"linear"``, or the engine of boosted trees: ``"lightgbm"``, ``"xgboost"`` or ``"catboost"``."""
+    label: str
+    """In a few words, such as ``"linear model"``."""
+    setting: str
+    """What keeps the model from following the noise: ``"penalty l2"`` or ``"number of trees"``."""
+    meaning: str
+    """What the model is, in plain sentences."""
+    package: str = ""
+    """The package that trains it, beside lossfn."""
+
+
+@dataclass(frozen=True)
 class ScoreInfo:
     """One score, common to all losses, computed on the same held-out rows."""
 
@@ -89,10 +105,10 @@ class LossResult:
     """What the loss estimates: ``"mean"``, ``"median"``, ``"quantile 0.9"``, ``"probability"``, ..."""
     formula: str
     """LaTeX without delimiters; empty where no formula says more than words."""
-    l2: float
-    """Strength of the ridge penalty, median over folds."""
-    l2_values: tuple[float, ...]
-    """The strength used in each fold, in the order of ``ScoreResult.values``."""
+    setting: float
+    """What ``ModelInfo.setting`` names, such as the strength of a penalty: median over folds."""
+    settings: tuple[float, ...]
+    """The setting used in each fold, in the order of ``ScoreResult.values``."""
     is_default: bool
     scores: Mapping[str, ScoreResult]
     """Score key to result, for every score of the comparison."""
@@ -265,6 +281,7 @@ class Comparison:
     groups: int | None
     """Number of groups kept together, or ``None``."""
     weighted: bool
+    model: ModelInfo
     default: str
     """Key of the default loss, the one that the others are compared with."""
     scores: tuple[ScoreInfo, ...]

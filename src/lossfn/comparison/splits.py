@@ -43,17 +43,21 @@ def outer_splits(data: Dataset, folds: int, repeats: int, seed: int) -> list[Spl
 
 
 def inner_splits(data: Dataset, train: IntArray, seed: int) -> list[tuple[IntArray, IntArray]]:
-    """Return the folds inside a training part on which the strength of the penalty is chosen."""
+    """Return the folds inside a training part on which the setting of the model is chosen."""
     units = train if data.groups is None else np.unique(data.groups[train])
     count = min(INNER_FOLDS, len(units))
     if data.task != "regression":
         rarest = min(_units_of_class(data, train, label) for label in range(len(data.classes)))
         count = min(count, rarest)
     if count < 2:
-        raise DataError("a training part cannot be split once more to choose l2: use more folds, or pass l2")
+        raise DataError(
+            "a training part cannot be split once more to choose a setting: use more folds, or pass l2 (linear)"
+        )
     parts = [(fit, held) for fit, held in _split(data, train, count, seed) if _has_all_classes(data, fit)]
     if not parts:
-        raise DataError("a training part cannot be split without losing a class: use fewer folds, or pass l2")
+        raise DataError(
+            "a training part cannot be split without losing a class: use fewer folds, or pass l2 for a linear model"
+        )
     return parts
 
 

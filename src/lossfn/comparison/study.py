@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -16,9 +17,9 @@ from .candidates import Candidate, choose_candidates
 from .curves import curves_of
 from .data import Dataset, read_data
 from .evidence import binary_evidence, gradient_curve, multiclass_evidence, regression_evidence
-from .problems import DataError
+from .models import Model, model_of
 from .recommendation import recommend
-from .result import Comparison, Evidence, FloatArray, LossResult, Predictions, ScoreResult
+from .result import Comparison, Evidence, FloatArray, LossResult, ModelInfo, Predictions, ScoreResult
 from .scores import HeldOut, Score, balanced_accuracy, scores_for
 from .splits import INNER_FOLDS
 from .validation import FoldFit, Progress, cross_validate
@@ -31,6 +32,7 @@ def compare(
     *,
     task: str | None = None,
     losses: Any = None,
+    model: str = "linear",
     weight: Any = None,
     groups: Any = None,
     folds: int = 5,
@@ -42,8 +44,8 @@ def compare(
 ) -> Comparison:
     r"""Find out which loss to train with, on one's own data.
 
-    A linear model is trained with each candidate loss on the same folds of a repeated cross-validation and judged by
-    the same scores on the same held-out rows. Each loss is compared with the default (squared error, or
+    A model is trained with each candidate loss on the same folds of a repeated cross-validation and judged by the same
+    scores on the same held-out rows. Each loss is compared with the default (squared error, or
     cross-entropy) by the corrected resampled t-test [1]_, with Holm's correction for the number of losses [2]_. Since
     a loss is best at what it aims at, there is one recommendation for each functional (mean, median, probability...).
 
@@ -59,6 +61,9 @@ def compare(
         numeric one regression: classes that are numbers need ``task="multiclass"``.
     losses : sequence of losses or strings, optional
         Such as ``[lossfn.Huber(delta=2.0), "absolute_error"]``; by default the usual candidates for the task.
+    model : {"linear", "lightgbm", "xgboost", "catboost"}
+        What to train: a linear model, or the boosted trees of an engine, of which each loss chooses as many as it needs
+        by an inner cross-validation. Losses that the engine cannot train are left out.
     weight : array of shape (rows,), optional
         Importance of each row, in training and in the scores.
     groups : array of shape (rows,), optional
@@ -66,8 +71,8 @@ def compare(
     folds, repeats : int
         Folds of a cross-validation, and how often it is repeated with other folds.
     l2 : float, optional
-        Strength of the ridge penalty for every loss, with features and target in the units of training. Without it,
-        each loss chooses its own by an inner cross-validation.
+        Strength of the ridge penalty of the linear model for every loss, with features and target in the units of
+        training. Without it, each loss chooses its own by an inner cross-validation.
     seed : int
         The same seed gives the same numbers.
     progress : callable, optional
@@ -103,11 +108,10 @@ def compare(
     >>> list(result.table.index)
     ['SquaredError', 'AbsoluteError']
     """
-    if l2 is not None and not 0 <= l2 < np.inf:
-        raise DataError(f"l2 must be a finite number >= 0, not {l2!r}")
+    trained = model_of(model, l2)
     data = read_data(X, y, task=task, weight=weight, groups=groups, folds=folds, target_name=target_name)
-    candidates, notes = choose_candidates(losses, data)
-    fits = cross_validate(data, candidates, folds=folds, repeats=repeats, l2=l2, seed=seed, progress=progress)
+    candidates, notes = choose_candidates(losses, data, trained)
+    fits = cross_validate(data, candidates, folds=folds, repeats=repeats, model=trained, seed=seed, progress=progress)
 
     default = candidates[0]
     measures = scores_for(data.task)
@@ -139,6 +143,7 @@ def compare(
         repeats=repeats,
         groups=data.group_count,
         weighted=data.weighted,
+        model=trained.info,
         default=default.key,
         scores=infos,
         losses=tuple(
@@ -151,8 +156,8 @@ def compare(
         recommendations=recommend(infos, candidates, scores, verdicts, test_share, moved),
         evidence=evidence,
         predictions=Predictions(data.target, predictions),
-        notes=(*data.notes, *notes, *_notes_on_fits(fits, l2)),
-        versions=_versions(),
+        notes=(*data.notes, *notes, *_notes_on_fits(fits, trained)),
+        versions=_versions(trained.info),
     )
 
 
@@ -231,8 +236,8 @@ def _loss_result(
         loss=repr(loss),
         elicits=candidate.functional,
         formula=loss.formula,
-        l2=float(np.median([fit.l2 for fit in fits])),
-        l2_values=tuple(fit.l2 for fit in fits),
+        setting=float(np.median([fit.setting for fit in fits])),
+        settings=tuple(fit.setting for fit in fits),
         is_default=candidate.is_default,
         scores=scores,
         gradient_share=share,
@@ -244,12 +249,14 @@ def _loss_result(
     )
 
 
-def _notes_on_fits(fits: Mapping[str, Sequence[FoldFit]], l2: float | None) -> list[str]:
+def _notes_on_fits(fits: Mapping[str, Sequence[FoldFit]], model: Model) -> list[str]:
+    setting = model.info.setting
+    given = next(iter(fits.values()))[0].setting
     notes = [
-        f"The strength of the penalty was chosen for each loss by an inner {INNER_FOLDS}-fold cross-validation on that "
-        "loss's own mean, in each fold of the first repeat; further repeats use the median of those choices."
-        if l2 is None
-        else f"The strength of the penalty was given: {l2:g}."
+        f"The {setting} was chosen for each loss by an inner {INNER_FOLDS}-fold cross-validation on that loss's own "
+        "mean, in each fold of the first repeat; further repeats use the median of those choices."
+        if model.chooses
+        else f"The {setting} was given: {given:g}."
     ]
     for key, of_loss in fits.items():
         if stopped := sum(not fit.converged for fit in of_loss):
@@ -257,7 +264,9 @@ def _notes_on_fits(fits: Mapping[str, Sequence[FoldFit]], l2: float | None) -> l
     return notes
 
 
-def _versions() -> dict[str, str]:
+def _versions(model: ModelInfo) -> dict[str, str]:
     packages = ("numpy", "scipy", "scikit-learn", "pandas")
     installed = {name: metadata.version(name) for name in packages}
+    if model.package:
+        installed[model.package] = importlib.import_module(model.package).__version__
     return {"lossfn": lossfn.__version__, "python": platform.python_version(), **installed}

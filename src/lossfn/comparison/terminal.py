@@ -73,6 +73,7 @@ class Screen(Terminal):
             "▲ better ▼ worse · no clear difference",
             style="dim",
         )
+        self.print(f"Trained with each loss: {result.model.label}", style="dim")
         self.out.print()
         self.print(result.recommendation)
 

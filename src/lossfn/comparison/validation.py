@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,30 +9,21 @@ from statistics import median_low
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 import lossfn
-from lossfn.sklearn import LinearClassifier, LinearRegressor
 
 from .candidates import DELTA_IN_SIGMAS, Candidate
 from .data import Dataset
+from .models import TOL_TO_CHOOSE, Linear, Model
 from .preparation import TargetScale, prepare, robust_scale, weighted_quantile
 from .result import FloatArray, IntArray
 from .scores import HeldOut
 from .splits import Split, inner_splits, outer_splits
-from .units import in_units, penalty_unit, training_units
-
-# Strengths of the ridge penalty to choose from. They mean the same on any data: features are standardised and the
-# target has spread 1.
-L2_GRID = (10.0, 1.0, 0.1, 1e-2, 1e-3, 1e-4)
-
-# Relative accuracy of the objective: of the fits that are scored, and of those that only choose a strength or a scale.
-TOL = 1e-6
-TOL_TO_CHOOSE = 1e-4
+from .units import in_units, training_units
 
 # The penalty of the preliminary robust fit: enough for a unique answer, too little to matter.
-PRELIMINARY_L2 = 1e-3
+PRELIMINARY = Linear(l2=1e-3)
 
 Progress = Callable[[int, int], object]
 
@@ -46,7 +36,8 @@ class FoldFit:
     held_out: HeldOut
     loss: Any
     """The loss it was trained for, its parameters in units of the target."""
-    l2: float
+    setting: float
+    """Strength of the penalty, or number of trees."""
     gradient: FloatArray
     """Absolute gradient of each held-out row, summed over its scores, times its weight."""
     base_rate: float
@@ -70,7 +61,7 @@ def cross_validate(
     *,
     folds: int,
     repeats: int,
-    l2: float | None,
+    model: Model,
     seed: int,
     progress: Progress | None,
 ) -> dict[str, list[FoldFit]]:
@@ -82,10 +73,10 @@ def cross_validate(
         The rows and the losses.
     folds, repeats, seed
         The design of the cross-validation.
-    l2
-        Strength of the penalty, or None to choose it for each loss by an inner cross-validation on that loss's own
-        mean: one strength would not be fair to losses in different units. It is chosen in each fold of the first
-        repeat; the other repeats, for which it would cost as much again, take the median of those choices.
+    model
+        What is trained. Where it has several settings, each loss chooses its own by an inner cross-validation on that
+        loss's own mean, in each fold of the first repeat; the other repeats, for which it would cost as much again,
+        take the median of those choices.
     progress
         Called with the number of fits done and to do.
 
@@ -97,14 +88,14 @@ def cross_validate(
     splits = outer_splits(data, folds, repeats, seed)
     # The matrices are small: linear algebra on several threads would spend its time waiting for the other threads.
     with threadpool_limits(1, user_api="blas"):
-        return _fit_folds(data, candidates, splits, l2, seed, progress)
+        return _fit_folds(data, candidates, splits, model, seed, progress)
 
 
 def _fit_folds(
     data: Dataset,
     candidates: Sequence[Candidate],
     splits: Sequence[Split],
-    l2: float | None,
+    model: Model,
     seed: int,
     progress: Progress | None,
 ) -> dict[str, list[FoldFit]]:
@@ -113,12 +104,12 @@ def _fit_folds(
     total = len(splits) * len(candidates)
     for number, split in enumerate(splits):
         part = _prepare(data, split.train, split.test)
-        chooses = l2 is None and split.repeat == 0
+        chooses = model.chooses and split.repeat == 0
         inner = [_prepare(data, *rows) for rows in inner_splits(data, split.train, seed)] if chooses else []
         needs_scale = any(candidate.needs_noise_scale for candidate in candidates)
         noise_scale = _noise_scale(data, part) if needs_scale else 1.0
         for position, candidate in enumerate(candidates):
-            fit = _fit_fold(data, candidate, split, part, inner, noise_scale, l2, places[candidate.key])
+            fit = _fit_fold(data, candidate, split, part, inner, noise_scale, model, places[candidate.key])
             fits[candidate.key].append(fit)
             if progress is not None:
                 progress(number * len(candidates) + position + 1, total)
@@ -136,7 +127,7 @@ def _fit_fold(
     part: Part,
     inner: Sequence[Part],
     noise_scale: float,
-    l2: float | None,
+    model: Model,
     places: list[int],
 ) -> FoldFit:
     target, weight = data.target[part.train], data.weight[part.train]
@@ -146,14 +137,12 @@ def _fit_fold(
     scale = training_units(wanted, target, weight)
     loss = in_units(wanted, scale.scale)
     scaled = scale.apply(data.target)
-    if l2 is None:
-        unit = penalty_unit(loss, scaled[part.train], weight)
-        strengths = [strength * unit for strength in L2_GRID]
-        if split.repeat == 0:
-            places.append(_choose_l2(candidate, loss, strengths, scaled, data.weight, inner))
-        l2 = strengths[places[-1] if split.repeat == 0 else median_low(places)]
-    model, converged = _train(loss, l2, part.train_features, scaled[part.train], weight)
-    decision = _decision(model, part.test_features)
+    settings = model.settings(loss, scaled[part.train], weight)
+    if split.repeat == 0:
+        places.append(_choose(candidate, loss, model, settings, scaled, data.weight, inner) if model.chooses else 0)
+    setting = settings[places[-1] if split.repeat == 0 else median_low(places)]
+    fitted = model.train(loss, setting, part.train_features, scaled[part.train], weight)
+    decision = fitted.decision(part.test_features)
     held_weight = data.weight[part.test]
     encoded = candidate.training_target(scaled[part.test])
     gradient = np.abs(loss.gradient(decision, encoded, weight=held_weight, reduction="none"))
@@ -161,24 +150,25 @@ def _fit_fold(
         split=split,
         held_out=HeldOut(data.target[part.test], held_weight, decision, _natural(loss, scale, decision)),
         loss=wanted,
-        l2=l2,
+        setting=setting,
         gradient=gradient.reshape(len(gradient), -1).sum(axis=1),
         base_rate=base_rate,
-        converged=converged,
+        converged=fitted.converged,
     )
 
 
-def _choose_l2(
+def _choose(
     candidate: Candidate,
     loss: Any,
-    strengths: Sequence[float],
+    model: Model,
+    settings: Sequence[float],
     scaled: FloatArray,
     weight: FloatArray,
     inner: Sequence[Part],
 ) -> int:
-    """Return the place of the strength under which the loss itself is smallest on rows held out of the training part.
+    """Return the place of the setting under which the loss itself is smallest on rows held out of the training part.
 
-    As a function of the strength that sum has one valley, so the search walks down from the middle of the list, with
+    As a function of the setting that sum has one valley, so the search walks down from the middle of the list, with
     about two thirds of the fits that the whole list would take.
     """
 
@@ -187,34 +177,17 @@ def _choose_l2(
         total = 0.0
         for part in inner:
             features, target = part.train_features, scaled[part.train]
-            model, _ = _train(loss, strengths[place], features, target, weight[part.train], tol=TOL_TO_CHOOSE)
+            fitted = model.train(loss, settings[place], features, target, weight[part.train], tol=TOL_TO_CHOOSE)
             encoded = candidate.training_target(scaled[part.test])
             with np.errstate(over="ignore"):
-                total += loss.total(_decision(model, part.test_features), encoded, weight=weight[part.test]).sum
+                total += loss.total(fitted.decision(part.test_features), encoded, weight=weight[part.test]).sum
         return np.inf if np.isnan(total) else float(total)
 
-    place, lowest = -1, len(strengths) // 2
+    place, lowest = -1, len(settings) // 2
     while place != lowest:
         place = lowest
-        lowest = min((place, max(place - 1, 0), min(place + 1, len(strengths) - 1)), key=held_out_loss)
+        lowest = min((place, max(place - 1, 0), min(place + 1, len(settings) - 1)), key=held_out_loss)
     return place
-
-
-def _train(
-    loss: Any, l2: float, features: FloatArray, target: FloatArray, weight: FloatArray, tol: float = TOL
-) -> tuple[Any, bool]:
-    """Return the fitted linear model, and whether its solver reached its tolerance."""
-    estimator = LinearRegressor if loss.task == "regression" else LinearClassifier
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        model = estimator(loss=loss, l2=l2, tol=tol).fit(features, target, sample_weight=weight)
-    return model, not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-
-
-def _decision(model: Any, features: FloatArray) -> FloatArray:
-    """Return the linear predictor, on which losses are defined: one number a row, or one for each class."""
-    decision: FloatArray = features @ np.atleast_2d(model.coef_).T + model.intercept_
-    return decision[:, 0] if decision.shape[1] == 1 else decision
 
 
 def _natural(loss: Any, scale: TargetScale, decision: FloatArray) -> FloatArray | None:
@@ -226,7 +199,7 @@ def _natural(loss: Any, scale: TargetScale, decision: FloatArray) -> FloatArray 
 
 
 def _noise_scale(data: Dataset, part: Part) -> float:
-    """Return the robust scale of the training residuals of a Huber fit, in units of the target.
+    """Return the robust scale of the training residuals of a linear Huber fit, in units of the target.
 
     The first fit takes the spread of the target for that of the noise, which is far too much where the features
     explain the target; each further fit uses the residuals of the one before, until the scale settles.
@@ -237,9 +210,10 @@ def _noise_scale(data: Dataset, part: Part) -> float:
     scale = 1.0
     for _ in range(5):
         loss = lossfn.Huber(delta=DELTA_IN_SIGMAS * scale)
-        model, _ = _train(loss, PRELIMINARY_L2, part.train_features, scaled, weight, tol=TOL_TO_CHOOSE)
+        (l2,) = PRELIMINARY.settings(loss, scaled, weight)
+        fitted = PRELIMINARY.train(loss, l2, part.train_features, scaled, weight, tol=TOL_TO_CHOOSE)
         previous = scale
-        scale = robust_scale(_decision(model, part.train_features) - scaled, weight)
+        scale = robust_scale(fitted.decision(part.train_features) - scaled, weight)
         # Residuals of zero leave nothing to measure; any positive delta fits them.
         if scale <= 1e-9:
             return units.scale * 1e-9
