@@ -23,7 +23,6 @@ from sklearn.model_selection import KFold, StratifiedKFold
 import lossfn
 from benchmarks.tables import short, table
 from lossfn.boosting import BoostedClassifier, BoostedRegressor
-from lossfn.boosting.curvature import default_curvature
 from lossfn.boosting.engines import engine_of
 
 ROUNDS = (30, 100)
@@ -139,6 +138,7 @@ def measure(engine: str, quick: bool) -> list[list[str]]:
     for losses, problems in ((AMOUNTS, amounts), (COUNTS, counts), (LABELS, labels), (CLASSES, classes)):
         for loss in losses:
             names = curvatures_of(loss, engine)
+            chosen = engine_of("benchmark", engine).objective(loss).curvature
             shares: dict[str, list[list[float]]] = {name: [] for name in names}
             for name, features, target in problems():
                 if quick and name not in ("diabetes", "tumours", "wine"):
@@ -149,12 +149,12 @@ def measure(engine: str, quick: bool) -> list[list[str]]:
                 best = max(max(values) for values in found.values())
                 for name_of, values in found.items():
                     shares[name_of].append([value / best for value in values])
-                rows.append([short(loss), name, *_cells(loss, {key: [values[-1]] for key, values in shares.items()})])
-            rows.append([short(loss), "**mean**", *_cells(loss, shares)])
+                rows.append([short(loss), name, *_cells(chosen, {key: [values[-1]] for key, values in shares.items()})])
+            rows.append([short(loss), "**mean**", *_cells(chosen, shares)])
     return rows
 
 
-def _cells(loss: Any, shares: dict[str, list[list[float]]]) -> list[str]:
+def _cells(chosen: str, shares: dict[str, list[list[float]]]) -> list[str]:
     """Return one cell for each curvature, the default in bold type."""
     cells = []
     for name in NAMES:
@@ -162,7 +162,7 @@ def _cells(loss: Any, shares: dict[str, list[list[float]]]) -> list[str]:
             cells.append("")
             continue
         text = " / ".join(f"{share:.2f}" for share in np.mean(shares[name], axis=0))
-        cells.append(f"**{text}**" if name == default_curvature(loss) else text)
+        cells.append(f"**{text}**" if name == chosen else text)
     return cells
 
 

@@ -78,8 +78,9 @@ def gradient_and_curvature(
         row = of_the_whole(gradient)
         # Rows without weight may hold anything.
         return gradient, np.where(row > 0, np.clip(secant, row / MOST_ROWS, MOST_ROWS * row), 0).astype(gradient.dtype)
-    # For losses of one number the bound is the majorizing curvature that depends on no row.
-    asked = "majorizing" if name == "diagonal_bound" and isinstance(loss, PointwiseLoss) else name
+    # What majorizes a loss of one number is called a bound of the diagonal where there are several.
+    bound = "majorizing" if isinstance(loss, PointwiseLoss) else "diagonal_bound"
+    asked = bound if name in ("majorizing", "diagonal_bound") else name
     gradient, curvature = loss.gradient_and_hessian(scores, target, curvature=asked, **options)
     if curvature.ndim > gradient.ndim:
         curvature = np.diagonal(curvature, axis1=-2, axis2=-1).copy()
