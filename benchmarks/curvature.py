@@ -2,9 +2,9 @@
 
 Every loss is trained on real data with every curvature that it has, for equally many rounds and with the engine's
 defaults otherwise, and judged by its own mean on held-out rows: the gain over its best constant, as a share of the
-largest gain that any curvature reached on those data. So 1.00 is the best, 0 no better than a constant, and negative
-worse than that. Targets that are amounts are centred and scaled robustly first; parameters in units of the target are
-half of that scale.
+largest gain that any curvature reached on those data. So 1.00 is the best and 0 no better than a constant; what is
+below -1 counts as -1, and data on which nothing is gained do not count. Targets that are amounts are centred and scaled
+robustly first; parameters in units of the target are half of that scale.
 """
 
 from __future__ import annotations
@@ -147,8 +147,10 @@ def measure(engine: str, quick: bool) -> list[list[str]]:
                     name: [gains(loss, name, features, target, rounds, engine) for rounds in ROUNDS] for name in names
                 }
                 best = max(max(values) for values in found.values())
+                if best <= 0:
+                    continue
                 for name_of, values in found.items():
-                    shares[name_of].append([value / best for value in values])
+                    shares[name_of].append([max(value / best, -1.0) for value in values])
                 rows.append([short(loss), name, *_cells(chosen, {key: [values[-1]] for key, values in shares.items()})])
             rows.append([short(loss), "**mean**", *_cells(chosen, shares)])
     return rows
@@ -158,7 +160,7 @@ def _cells(chosen: str, shares: dict[str, list[list[float]]]) -> list[str]:
     """Return one cell for each curvature, the default in bold type."""
     cells = []
     for name in NAMES:
-        if name not in shares:
+        if not shares.get(name):
             cells.append("")
             continue
         text = " / ".join(f"{share:.2f}" for share in np.mean(shares[name], axis=0))
