@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_examples_of_the_readme_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("torch", "jax", "keras", "sklearn", "xgboost", "lightgbm"):
+    for module in ("torch", "jax", "keras", "sklearn", "xgboost", "lightgbm", "catboost"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"the README needs {module}")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
