@@ -27,7 +27,7 @@ from .units import penalty_unit
 L2_GRID = (10.0, 1.0, 0.1, 1e-2, 1e-3, 1e-4)
 
 # Numbers of trees to choose from; like the strengths, from the simplest model to the most flexible one.
-TREES = (8, 16, 32, 64, 128, 256)
+TREES = (4, 8, 16, 32, 64, 128)
 
 # Relative accuracy of the objective: of the fits that are scored, and of those that only choose a setting or a scale.
 TOL = 1e-6
@@ -129,7 +129,7 @@ class Linear:
 
 ENGINE_NAMES = {"lightgbm": "LightGBM", "xgboost": "XGBoost", "catboost": "CatBoost"}
 
-LEARNING_RATE = 0.1
+LEARNING_RATE = 0.2
 
 # Shallow trees, which few rows can fill. The engines' own regularisation stays as it is.
 SHALLOW: dict[str, dict[str, Any]] = {
