@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from lossfn.boosting import BoostedClassifier, BoostedRegressor
+from lossfn.boosting.curvature import default_curvature
 from lossfn.boosting.engines import engine_of
 from lossfn.sklearn import LinearClassifier, LinearRegressor
 
@@ -191,6 +192,9 @@ class Boosted:
         model = estimator(
             loss,
             engine=self.engine,
+            # Exact leaves would take a hundred times longer than the trees, of which a comparison grows many.
+            curvature=default_curvature(loss, sets_leaves=False),
+            refit_leaves=False,
             n_estimators=int(setting),
             learning_rate=LEARNING_RATE,
             random_state=0,
