@@ -30,7 +30,9 @@ class Engine(Protocol):
         params: dict[str, Any],
         refit_leaves: bool | None = None,
     ) -> Any:
-        """Return a model that starts from ``start`` (H,) and has so many rounds of trees; ``params`` are native.
+        """Return a model that starts from ``start`` (H,) and has so many rounds of trees.
+
+        ``params`` are native parameters, ``learning_rate`` among them.
 
         ``refit_leaves`` says whether leaves get their exact optimum, ``None`` that the engine and the loss decide.
         """

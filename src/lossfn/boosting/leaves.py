@@ -12,6 +12,7 @@ from lossfn.pointwise import PointwiseLoss
 from lossfn.rowwise import RowwiseLoss
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Counts = np.ndarray[Any, np.dtype[np.int_]]
 Slopes = Callable[[Array], Array]
 
 # A slope so small, compared with the terms it is the sum of, is none: it has been rounded, or vanishes at infinity.
@@ -99,7 +100,10 @@ def optimal_shifts(
             size = np.maximum(at_start, np.add.reduceat(np.abs(gradient), starts))
             return np.where(np.abs(slope) <= NEGLIGIBLE * size, 0.0, slope)
 
-    shifts[filled] = _minima(slopes, len(filled))
+    # Most kinks are where a score meets its target: there the search asks first, whatever it finds.
+    is_number = loss.task == "regression"
+    places = target - (scores if scores.ndim == 1 else scores[:, head]) if is_number else np.zeros(len(target))
+    shifts[filled] = _minima(slopes, places, counts)
     return shifts
 
 
@@ -112,23 +116,22 @@ def _has_closed_form(loss: PointwiseLoss | RowwiseLoss) -> bool:
     )
 
 
-def _minima(slopes: Slopes, count: int) -> Array:
-    """Return where slopes turn from minus to plus, of each the one that is reached first when going downhill from 0."""
-    first = slopes(np.zeros(count))
+def _minima(slopes: Slopes, places: Array, counts: Counts) -> Array:
+    """Return where slopes turn from minus to plus, of each the one that is reached first when going downhill from 0.
+
+    ``places`` are where slopes may jump, so many (``counts``) of each leaf after those of the leaf before.
+    """
+    first = slopes(np.zeros(len(counts)))
     direction = np.where(first > 0, -1.0, 1.0)
-
-    def downhill(distance: Array) -> Array:
-        return direction * slopes(direction * distance)
-
-    near = _first(lambda distance: downhill(distance) >= 0, count)
+    near = _first_turn(slopes, direction, np.greater_equal, places, counts)
     far = near
     # At the bottom the slope may be 0 on an interval; a kink has none.
     reached = np.where(np.isfinite(near), near, 0.0)
-    if not (downhill(reached + NEGLIGIBLE * (1 + reached)) > 0).all():
-        far = _first(lambda distance: downhill(distance) > 0, count)
+    if not (direction * slopes(direction * (reached + NEGLIGIBLE * (1 + reached))) > 0).all():
+        far = _first_turn(slopes, direction, np.greater, places, counts)
     flat = first == 0
     if flat.any():
-        near = np.where(flat, -_first(lambda distance: slopes(-distance) < 0, count), near)
+        near = np.where(flat, -_first_turn(slopes, -np.ones(len(counts)), np.greater, places, counts), near)
     with np.errstate(invalid="ignore"):
         middle = near + (far - near) / 2
     ends = np.where(np.isfinite(near), near, np.where(np.isfinite(far), far, 0.0))
@@ -136,22 +139,49 @@ def _minima(slopes: Slopes, count: int) -> Array:
     return minima
 
 
-def _first(passed: Callable[[Array], Any], count: int) -> Array:
-    """Return the smallest distances at which a condition holds that goes on to hold; infinity where none does."""
-    low, high = np.zeros(count), np.zeros(count)
+def _first_turn(slopes: Slopes, direction: Array, compare: np.ufunc, places: Array, counts: Counts) -> Array:
+    """Return the smallest distances at which slopes in a direction compare with 0, and go on to; infinity if never."""
+
+    def passed(distance: Array) -> Any:
+        return compare(direction * slopes(direction * distance), 0)
+
+    low, high = _neighbours(passed, np.repeat(direction, counts) * places, counts)
+
+    def ask(distance: Array, where: Any) -> None:
+        nonlocal low, high
+        distance = np.where(where, distance, 0.0)
+        holds = passed(distance)
+        low, high = np.where(where & ~holds, distance, low), np.where(where & holds, distance, high)
+
+    # Most often it is at one of the places: then this is all.
+    for beside in (high * (1 - ACCURACY / 2), low * (1 + ACCURACY / 2)):
+        is_between = (low < beside) & (beside < high)
+        if is_between.any():
+            ask(beside, is_between)
     step = 1.0
-    short = ~passed(high)
-    while short.any() and step < LONGEST:
-        low, high = np.where(short, high, low), np.where(short, step, high)
-        short &= ~passed(high)
+    while np.isinf(high).any() and step < LONGEST:
+        ask(low + step, np.isinf(high))
         step *= 4
-    high[short] = np.inf
     for _ in range(HALVINGS):
-        wide = ~short & (high - low > ACCURACY * high)
+        wide = np.isfinite(high) & (high - low > ACCURACY * high)
         if not wide.any():
             break
-        middle = np.where(wide, low + (np.where(short, 0.0, high) - low) / 2, 0.0)
-        holds = passed(middle)
-        high = np.where(wide & holds, middle, high)
-        low = np.where(wide & ~holds, middle, low)
+        ask(low + (np.where(wide, high, low) - low) / 2, wide)
     return high
+
+
+def _neighbours(passed: Callable[[Array], Any], places: Array, counts: Counts) -> tuple[Array, Array]:
+    """Return the two places, 0 and infinity among them, between which a condition begins to hold, for each leaf."""
+    leaf = np.arange(len(counts))
+    ends = np.zeros(len(counts)), np.full(len(counts), np.inf)
+    # Of those behind, and of NaN, 0 is enough.
+    places = np.concatenate([ends[0], np.fmax(places, 0.0), ends[1]])
+    places = places[np.lexsort((places, np.concatenate([leaf, np.repeat(leaf, counts), leaf])))]
+    last = np.cumsum(counts + 2) - 1
+    below = last - counts - 1
+    above = np.where(passed(ends[0]), below, last)
+    while (above - below > 1).any():
+        middle = (below + above) // 2
+        holds = passed(places[middle])
+        below, above = np.where(holds, below, middle), np.where(holds, middle, above)
+    return places[below], places[above]

@@ -150,7 +150,7 @@ class LightGBMEngine:
             before = booster.current_iteration()
             booster.update(fobj=derivatives)
             if refit and booster.current_iteration() > before:
-                _refit(booster, before, objective.loss, features, scores, labels, weight)
+                _refit(booster, before, settings, objective.loss, features, scores, labels, weight)
         add_to_scores(booster, start)
         return booster.free_dataset()
 
@@ -170,21 +170,32 @@ def _constant_model(settings: dict[str, Any], columns: int, start: Array) -> Any
     return booster.free_dataset()
 
 
-def _refit(booster: Any, iteration: int, loss: Any, features: Array, scores: Array, target: Any, weight: Array) -> None:
+def _refit(
+    booster: Any,
+    iteration: int,
+    settings: dict[str, Any],
+    loss: Any,
+    features: Array,
+    scores: Array,
+    target: Any,
+    weight: Array,
+) -> None:
     """Give the leaves of one iteration's trees their optimum, shrunk as the trees are, and add it to ``scores``.
 
     Trees of several heads or classes are set one after the other, each given those before.
     """
-    leaves = booster.predict(features, pred_leaf=True, start_iteration=iteration, num_iteration=1)
+    # Without the settings it would take as many threads as there are cores, and training would go on with them.
+    leaves = booster.predict(features, pred_leaf=True, start_iteration=iteration, num_iteration=1, **settings)
     leaves = leaves.reshape(len(features), -1)
-    for head, tree in enumerate(_trees(booster, iteration)):
-        # A tree that found no split says nothing.
-        if tree["num_leaves"] == 1:
+    for head, leaf in enumerate(leaves.T):
+        # Every leaf has rows; a tree that found no split, a single leaf, says nothing.
+        count = leaf.max() + 1
+        if count == 1:
             continue
-        leaf = leaves[:, head]
-        outputs = tree["shrinkage"] * optimal_shifts(loss, scores, target, weight, leaf, tree["num_leaves"], head)
+        shifts = optimal_shifts(loss, scores, target, weight, leaf, count, head)
+        outputs = settings["learning_rate"] * shifts
         for number, output in enumerate(outputs):
-            booster.set_leaf_output(tree["tree_index"], number, output)
+            booster.set_leaf_output(iteration * leaves.shape[1] + head, number, output)
         of_head = scores if scores.ndim == 1 else scores[:, head]
         of_head += outputs[leaf]
 
