@@ -23,6 +23,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 import lossfn
 from benchmarks.tables import short, table
 from lossfn.boosting import BoostedClassifier, BoostedRegressor
+from lossfn.boosting.curvature import default_curvature
 from lossfn.boosting.engines import engine_of
 
 ROUNDS = (30, 100)
@@ -138,7 +139,7 @@ def measure(engine: str, quick: bool) -> list[list[str]]:
     for losses, problems in ((AMOUNTS, amounts), (COUNTS, counts), (LABELS, labels), (CLASSES, classes)):
         for loss in losses:
             names = curvatures_of(loss, engine)
-            chosen = engine_of("benchmark", engine).objective(loss).curvature
+            chosen = default_curvature(loss, engine_of("benchmark", engine).sets_leaves(loss, None))
             shares: dict[str, list[list[float]]] = {name: [] for name in names}
             for name, features, target in problems():
                 if quick and name not in ("diabetes", "tumours", "wine"):

@@ -33,6 +33,7 @@ from lossfn import (
     Tweedie,
 )
 from lossfn.boosting import BoostedClassifier, BoostedRegressor, LightGBMMetric, LightGBMObjective
+from lossfn.boosting.curvature import default_curvature
 from lossfn.boosting.lightgbm import LightGBMEngine, add_to_scores
 
 VERSION = tuple(map(int, lightgbm.__version__.split(".")[:2]))
@@ -253,6 +254,15 @@ def test_native_starts_can_be_added_to_a_model(features: np.ndarray) -> None:
     np.testing.assert_allclose(model.predict(features, raw_score=True) - before, np.tile([1.0, 2.0, -3.0], (ROWS, 1)))
     with pytest.raises(ValueError, match=r"3 outputs.*2 numbers"):
         add_to_scores(model, [1.0, 2.0])
+
+
+def test_kinks_are_majorized_where_leaves_are_not_set() -> None:
+    engine = LightGBMEngine()
+    for refit, curvature in ((None, "exact"), (True, "exact"), (False, "majorizing")):
+        assert default_curvature(Pinball(), engine.sets_leaves(Pinball(), refit)) == curvature
+    # LightGBM's own interface sets none.
+    assert LightGBMObjective(Pinball()).curvature == "majorizing"
+    assert not engine.sets_leaves(Huber(), None)
 
 
 # ---- refitted leaves ------------------------------------------------------------------------------------------------

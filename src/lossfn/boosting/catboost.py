@@ -10,7 +10,7 @@ import numpy as np
 from lossfn.rowwise import RowwiseLoss
 
 from .curvature import BoostedLoss, is_safe
-from .engines import Array, import_engine, refuse_refit
+from .engines import Array, import_engine, leaves_cannot_be_set
 from .objective import Metric, Objective, labels_for
 
 catboost = import_engine("catboost")
@@ -192,6 +192,12 @@ class CatBoostEngine:
 
     objective = CatBoostObjective
 
+    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:  # noqa: ARG002
+        """Refuse to."""
+        if refit_leaves:
+            raise leaves_cannot_be_set("CatBoost")
+        return False
+
     def train(
         self,
         objective: CatBoostObjective,
@@ -204,7 +210,7 @@ class CatBoostEngine:
         refit_leaves: bool | None = None,
     ) -> Any:
         """Return the trained model, whose bias is the start."""
-        refuse_refit("CatBoost", refit_leaves)
+        self.sets_leaves(objective.loss, refit_leaves)
         metric = CatBoostMetric(objective.loss)
         # A baseline of the pool would be rounded to float32, and cannot be given for several labels.
         objective, metric = copy.copy(objective), copy.copy(metric)

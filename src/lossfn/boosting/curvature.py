@@ -43,11 +43,11 @@ def is_majorized_at_kinks(loss: BoostedLoss) -> bool:
     )
 
 
-def default_curvature(loss: BoostedLoss, sets_leaves: bool) -> str:
+def default_curvature(loss: BoostedLoss, sets_leaves: bool = False) -> str:
     """Return the curvature that a loss trains with: majorizing for robust losses of a residual, else exact.
 
-    Kinks are majorized where curvature determines the leaves; an engine that sets leaves to their optimum only chooses
-    splits by it.
+    Kinks are majorized where curvature determines the leaves. Where these are set to their optimum, splits are chosen
+    by the exact curvature, raised to the fitted one, which is about the same for all rows.
     """
     if loss.hessian_is_partial:
         return "majorizing" if is_majorized_at_kinks(loss) and not sets_leaves else "exact"

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .curvature import BoostedLoss
 from .objective import Objective
 
 Array = NDArray[np.float64]
@@ -18,6 +19,13 @@ class Engine(Protocol):
 
     #: The class of its objectives, called with a loss and a curvature.
     objective: type[Objective]
+
+    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:
+        """Return whether leaves get their exact optimum, as asked for, or as the engine decides for a loss.
+
+        Asking for what the engine cannot do is refused.
+        """
+        ...
 
     def train(
         self,
@@ -32,9 +40,7 @@ class Engine(Protocol):
     ) -> Any:
         """Return a model that starts from ``start`` (H,) and has so many rounds of trees.
 
-        ``params`` are native parameters, ``learning_rate`` among them.
-
-        ``refit_leaves`` says whether leaves get their exact optimum, ``None`` that the engine and the loss decide.
+        ``params`` are native parameters, ``learning_rate`` among them; ``refit_leaves`` as for ``sets_leaves``.
         """
         ...
 
@@ -57,13 +63,12 @@ def engine_of(owner: str, name: Any) -> Engine:
     return engine
 
 
-def refuse_refit(engine: str, refit_leaves: bool | None) -> None:
-    """Refuse to set leaves, for engines that do not let them be set while they train."""
-    if refit_leaves:
-        raise ValueError(
-            f"{engine} lets no leaves be set while it trains, so that refit_leaves=True cannot be honoured: choose "
-            "engine='lightgbm', or leave refit_leaves out"
-        )
+def leaves_cannot_be_set(engine: str) -> ValueError:
+    """Return what to say where leaves are to be set by an engine that does not allow it while it trains."""
+    return ValueError(
+        f"{engine} lets no leaves be set while it trains, so that refit_leaves=True cannot be honoured: choose "
+        "engine='lightgbm', or leave refit_leaves out"
+    )
 
 
 def import_engine(name: str) -> Any:

@@ -23,6 +23,7 @@ from lossfn.pointwise import PointwiseLoss
 from lossfn.sklearn.classes import ClassLabels
 from lossfn.sklearn.parameters import LossParameters
 
+from .curvature import default_curvature
 from .engines import Array, engine_of
 from .objective import check_loss
 
@@ -86,14 +87,16 @@ class BoostedModel(LossParameters):
         if not weight.any():
             raise ValueError(f"{type(self).__name__}: at least one sample needs a positive weight")
         engine = engine_of(type(self).__name__, self.engine)
-        objective = engine.objective(loss, self.curvature)
+        sets_leaves = engine.sets_leaves(loss, self.refit_leaves)
+        curvature = default_curvature(loss, sets_leaves) if self.curvature is None else self.curvature
+        objective = engine.objective(loss, curvature)
         self.start_ = objective.start(target, weight, classes=classes)
         objective.count_rows(self.start_, target, weight)
         params = {"learning_rate": self.learning_rate, **self.engine_params}
         if self.random_state is not None:
             params["random_state"] = self.random_state
         self.model_ = engine.train(
-            objective, features, target, weight, self.start_, self.n_estimators, params, self.refit_leaves
+            objective, features, target, weight, self.start_, self.n_estimators, params, sets_leaves
         )
 
     def _scores(self, features: Any) -> Array:

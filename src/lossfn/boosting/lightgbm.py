@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .curvature import BoostedLoss
 from .engines import Array, import_engine
 from .leaves import optimal_shifts
 from .objective import Metric, Objective, in_order, labels_for
@@ -64,7 +65,6 @@ class LightGBMObjective(Objective):
     """
 
     engine = "LightGBM"
-    sets_leaves = True
 
     def __call__(self, scores: Any, data: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Return gradient and curvature, for (scores, Dataset) or, as scikit-learn's interface, (labels, scores)."""
@@ -119,6 +119,10 @@ class LightGBMEngine:
 
     objective = LightGBMObjective
 
+    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:
+        """Return what is asked for; by default, leaves are set at kinks."""
+        return loss.hessian_is_partial if refit_leaves is None else refit_leaves
+
     def train(
         self,
         objective: LightGBMObjective,
@@ -130,8 +134,8 @@ class LightGBMEngine:
         params: dict[str, Any],
         refit_leaves: bool | None = None,
     ) -> Any:
-        """Return the trained booster, whose first trees hold the start; by default, leaves are refitted at kinks."""
-        refit = objective.loss.hessian_is_partial if refit_leaves is None else refit_leaves
+        """Return the trained booster, whose first trees hold the start."""
+        refit = self.sets_leaves(objective.loss, refit_leaves)
         _check_settings(params, refit)
         lightgbm = import_engine("lightgbm")
         settings = {"verbosity": -1, **params, "objective": "none", "num_class": len(start)}

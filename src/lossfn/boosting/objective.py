@@ -47,12 +47,10 @@ class Objective:
 
     #: The name of the engine, as in ``lossfn.equivalents``.
     engine: ClassVar[str]
-    #: Whether leaves of losses with kinks are set to their optimum, whatever the curvature.
-    sets_leaves: ClassVar[bool] = False
 
     def __init__(self, loss: BoostedLoss, curvature: str | None = None) -> None:
         self.loss = check_loss(type(self).__name__, loss)
-        self.curvature = default_curvature(loss, self.sets_leaves) if curvature is None else curvature
+        self.curvature = default_curvature(loss) if curvature is None else curvature
         self._equivalent = self._look_up() if curvature == "engine" else None
         self._check_curvature()
         self.unit: Any = None

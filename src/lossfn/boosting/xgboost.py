@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .engines import Array, import_engine, refuse_refit
+from .curvature import BoostedLoss
+from .engines import Array, import_engine, leaves_cannot_be_set
 from .objective import Metric, Objective, in_order
 
 
@@ -86,6 +87,12 @@ class XGBoostEngine:
 
     objective = XGBoostObjective
 
+    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:  # noqa: ARG002
+        """Refuse to."""
+        if refit_leaves:
+            raise leaves_cannot_be_set("XGBoost")
+        return False
+
     def train(
         self,
         objective: XGBoostObjective,
@@ -98,7 +105,7 @@ class XGBoostEngine:
         refit_leaves: bool | None = None,
     ) -> Any:
         """Return the trained booster, whose ``base_score`` is the start."""
-        refuse_refit("XGBoost", refit_leaves)
+        self.sets_leaves(objective.loss, refit_leaves)
         xgboost = import_engine("xgboost")
         threads = params.get("nthread", params.get("n_jobs"))
         data = xgboost.DMatrix(features, label=target, weight=weight, nthread=threads)

@@ -15,7 +15,6 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from lossfn.boosting import BoostedClassifier, BoostedRegressor
-from lossfn.boosting.curvature import default_curvature
 from lossfn.boosting.engines import engine_of
 from lossfn.sklearn import LinearClassifier, LinearRegressor
 
@@ -192,8 +191,7 @@ class Boosted:
         model = estimator(
             loss,
             engine=self.engine,
-            # Exact leaves would take a hundred times longer than the trees, of which a comparison grows many.
-            curvature=default_curvature(loss, sets_leaves=False),
+            # Exact leaves take a few times longer than the trees, of which a comparison grows many.
             refit_leaves=False,
             n_estimators=int(setting),
             learning_rate=LEARNING_RATE,
