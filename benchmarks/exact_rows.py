@@ -16,9 +16,16 @@ import numpy as np
 from benchmarks.exact import BEYOND, NEARNESS, Entry, evaluate, with_exact_parameters
 from benchmarks.points import Array
 from benchmarks.steps import LARGE
-from lossfn import PointwiseLoss, RowwiseLoss, SoftmaxLoss
+from lossfn import (
+    ConfidencePenalty,
+    CrammerSinger,
+    Distillation,
+    PointwiseLoss,
+    RowwiseLoss,
+    SoftmaxLoss,
+    WestonWatkins,
+)
 from lossfn.engine.oracle import ARITHMETIC
-from lossfn.losses import ConfidencePenalty, CrammerSinger, Distillation, WestonWatkins
 
 KINDS = ("value", "gradient")
 
