@@ -299,7 +299,7 @@ def test_small_data_is_enough():
 def test_the_given_penalty_is_used_and_said():
     result = compare(*regression_data(), losses=LOSSES, repeats=1, l2=0.5)
     assert all(loss.setting == 0.5 for loss in result.losses)
-    assert "The strength of the penalty was given: 0.5." in result.notes
+    assert "The penalty l2 was given: 0.5." in result.notes
 
 
 def test_what_is_said_about_the_data():

@@ -183,7 +183,7 @@ def test_parts_are_judged_like_other_targets(dtype):
 
 def test_linear_models_refuse_targets_of_parts():
     sklearn = pytest.importorskip("lossfn.sklearn")
-    with raises(ValueError, "a tuple (wins, rounds)"):
+    with raises(ValueError, "its targets are wins and rounds, and y is a single number a row"):
         sklearn.LinearRegressor(loss=LOSS).fit(np.ones((3, 1)), np.ones(3))
 
 

@@ -272,7 +272,8 @@ def show(
     try:
         loss = parse_loss(name)
     except (ValueError, TypeError) as error:
-        loss, *others = find(name) or [None]
+        # Parameters are those of a loss of this library, whose error says what is wrong with them.
+        loss, *others = [None] if "(" in name else find(name) or [None]
         if loss is None:
             raise DataError(str(error)) from None
     if figure is not None:
