@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -454,6 +455,36 @@ def test_the_best_constant_implies_the_frequencies(loss: Any) -> None:
 def test_absent_classes_get_no_probability() -> None:
     row = lossfn.CrossEntropy().optimal_constant([0, 0, 1], classes=4)
     np.testing.assert_allclose(row, [np.log(2 / 3), np.log(1 / 3), -np.inf, -np.inf])
+
+
+@pytest.mark.parametrize("loss", [lossfn.CrossEntropy(), lossfn.MulticlassBrier(), lossfn.Coral()], ids=label)
+@pytest.mark.parametrize("ignored", [-100, 1, 255])
+def test_the_best_constant_leaves_out_what_does_not_count(loss: Any, ignored: int) -> None:
+    index = np.array([0, 2, 2, ignored, 0, 9])
+    weight = np.array([1.0, 2.0, 1.0, 3.0, 1.0, 0.0])
+    row = dataclasses.replace(loss, ignore_index=ignored).optimal_constant(index, weight=weight)
+    np.testing.assert_allclose(row, loss.optimal_constant([0, 2, 2, 0], weight=[1, 2, 1, 1]))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint16", "uint32", "uint64"])
+def test_class_indices_of_any_integer_type_have_a_best_constant(dtype: str) -> None:
+    row = lossfn.CrossEntropy().optimal_constant(np.array([0, 0, 1], dtype))
+    np.testing.assert_allclose(row, np.log([2 / 3, 1 / 3]))
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "message"),
+    [
+        (["a", "b"], TypeError, "target holds class indices, which must be integers; got <U1"),
+        ([0, 0], ValueError, "target holds class 0 alone, which does not tell how many there are; say classes="),
+        (np.zeros(0, int), ValueError, "target holds no class, which does not tell how many there are; say classes="),
+    ],
+)
+def test_what_does_not_tell_the_number_of_classes_is_refused(target: Any, kind: Any, message: str) -> None:
+    with pytest.raises(kind, match=message):
+        lossfn.CrossEntropy().optimal_constant(target)
+    with pytest.raises(kind, match=message):
+        lossfn.scipy_objective(lossfn.CrossEntropy(), np.zeros((len(target), 1)), target)
 
 
 def test_class_weights_are_undone() -> None:

@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_refused() -> None:
         call(lossfn.Brier(), X, y)
     with raises(ValueError, "takes probabilities; use inputs='logits'"):
         call(lossfn.CrossEntropy(inputs="probabilities"), X, y.astype(int))
-    with raises(ValueError, "at least two scores a row"):
+    with raises(ValueError, "target holds class 0 alone, which does not tell how many there are; say classes="):
         call(lossfn.CrossEntropy(), X, y.astype(int))
     with raises(ValueError, "l2 must be a finite number >= 0; got -1"):
         call(lossfn.Huber(), X, y, l2=-1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossfn import fields
+from lossfn import checks, fields
 from lossfn.engine import batch as batches
 from lossfn.engine.namespaces import compatible
 
@@ -185,12 +185,15 @@ def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None
         raise NotImplementedError(f"{owner}: no best row is searched for: the loss has no bound")
     target = np.asarray(batches.as_numpy(owner, "target", target))
     if target.ndim == 1:
-        classes = int(target.max(initial=-1)) + 1 if classes is None else classes
-        width = loss.width_of(target, classes)
+        weight = np.ones(len(target)) if weight is None else np.asarray(weight, dtype=np.float64)
+        checks.check_row_shape(owner, "weight", weight.shape, target.shape)
+        counted = loss.counts(target, weight)
+        width = loss.width_of(target[counted], classes)
         # A harmless prediction, so that targets and weights are checked as in every other call.
         loss.total(np.zeros((len(target), width)), target, weight=weight)
         # Only how often each class occurs matters.
-        weight = np.bincount(target, None if weight is None else np.asarray(weight, np.float64), minlength=classes)
+        classes = loss.classes_of(width)
+        weight = np.bincount(target[counted].astype(np.int64), weight[counted], minlength=classes)
         target = np.arange(classes)
     else:
         width = target.shape[-1]

@@ -101,11 +101,26 @@ class RowwiseLoss(Loss):
         width = next((np.shape(part)[-1] for part in parts if np.ndim(part) > 1), None)
         if width is not None:
             return int(width)
-        classes = int(np.max(parts[0], initial=-1)) + 1 if classes is None else classes
+        classes = self._number_of_classes(np.asarray(parts[0])) if classes is None else classes
         # Some losses tell more classes apart than they have scores.
         return classes - (self.classes_of(classes) - classes)
 
+    def _number_of_classes(self, index: np.ndarray[Any, Any]) -> int:
+        owner, name = type(self).__name__, self.parts[0]
+        if index.dtype.kind not in "iu":
+            raise TypeError(f"{owner}: {name} holds class indices, which must be integers; got {index.dtype}")
+        counted = index[self.counts(index)]
+        if not counted.size or counted.max() < 1:
+            found = "class 0 alone" if counted.size else "no class"
+            raise ValueError(f"{owner}: {name} holds {found}, which does not tell how many there are; say classes=")
+        return int(counted.max()) + 1
+
     # ---- what follows -------------------------------------------------------------------------------------------
+
+    def counts(self, index: np.ndarray[Any, Any], weight: Any = None) -> np.ndarray[Any, Any]:
+        """Return which class indices count: those that are not ignored, in rows of positive weight."""
+        kept = np.ones(index.shape, bool) if weight is None else np.asarray(weight) > 0
+        return kept if self.ignore_index is None else kept & (index != self.ignore_index)
 
     @property
     def takes_vectors(self) -> bool:

@@ -124,8 +124,8 @@ class SoftmaxLoss(RowwiseLoss):
         row = super().optimal_constant(target, weight=weight, classes=classes)
         if np.ndim(target) == 1 and self.needs_target_class_only and not self.label_smoothing:
             # What never occurs is best given no probability at all.
-            kept = np.asarray(target) if weight is None else np.asarray(target)[np.asarray(weight) > 0]
-            row[np.bincount(kept, minlength=len(row)) == 0] = -np.inf
+            index = np.asarray(target)
+            row[np.setdiff1d(np.arange(len(row)), index[self.counts(index, weight)])] = -np.inf
         return row
 
     def sample(self, rng: np.random.Generator, size: int, dtype: Any = np.float64) -> tuple[Any, Any]:
