@@ -609,6 +609,8 @@ def test_refuses_what_cannot_be_meant() -> None:
         lossfn.CrossEntropy()(np.zeros((2, 3)), [0.0, 1.0])
     with pytest.raises(ValueError, match="2 weights, but pred has 3 classes"):
         lossfn.CrossEntropy(class_weight=(1, 2))(np.zeros((2, 3)), [0, 1])
+    with pytest.raises(TypeError, match="not a mapping; pass the weights in the order of the classes"):
+        lossfn.CrossEntropy(class_weight={0: 1.0, 1: 2.0})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs class indices"):
         lossfn.CrossEntropy(ignore_index=0)(np.zeros((2, 3)), np.full((2, 3), 1 / 3))
     with pytest.raises(ValueError, match="act on logits"):

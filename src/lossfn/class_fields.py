@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,6 +24,9 @@ class ClassWeights:
         """Return a tuple of floats, or ``None``."""
         if value is None:
             return None
+        if isinstance(value, Mapping):
+            cure = "pass the weights in the order of the classes"
+            raise TypeError(f"{owner}: {name} must be a sequence of one number a class, not a mapping; {cure}")
         try:
             weights = tuple(float(weight) for weight in value)
         except TypeError:
