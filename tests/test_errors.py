@@ -22,6 +22,7 @@ from lossfn import (
     SquaredError,
     fields,
 )
+from lossfn.engine import paths
 
 ZEROS = np.zeros(3)
 
@@ -73,6 +74,11 @@ def test_out_must_fit():
         Huber().value_and_gradient(ZEROS, ZEROS, out=np.zeros(4))
     with raises(ValueError, "out must be an array (3,) float32; got (3,) float64"):
         Huber().value_and_gradient(ZEROS.astype(np.float32), ZEROS, out=np.zeros(3))
+    read_only = np.zeros(3)
+    read_only.flags.writeable = False
+    for path in ("arrays", "kernel"):
+        with paths.forced(path), raises(ValueError, "Huber: out is read-only; pass an array that may be written to"):
+            Huber().value_and_gradient(ZEROS, ZEROS, out=read_only)
     with raises(ValueError, "out must be an array (3,) float64; got list"):
         Huber().value_and_gradient(ZEROS, ZEROS, out=[0.0, 0.0, 0.0])
     with raises(TypeError, "out= is for NumPy arrays", "Tensor"):

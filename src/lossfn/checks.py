@@ -120,6 +120,8 @@ def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         got = f"{out.shape} {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ValueError(f"{owner}: out must be an array {shape} {dtype}; got {got}")
+    if not out.flags.writeable:
+        raise ValueError(f"{owner}: out is read-only; pass an array that may be written to")
     is_owner = out.base is None
     for position, given in enumerate(inputs):
         for array in given if isinstance(given, tuple) else (given,):
