@@ -13,6 +13,7 @@ import lossfn
 from lossfn import (
     BinaryCrossEntropy,
     BinaryFocal,
+    CrossEntropy,
     Expectile,
     GaussianNLL,
     Hinge,
@@ -133,6 +134,16 @@ def test_masked_and_sparse_arrays_are_refused(name):
     for sparse in (scipy.sparse.csr_array(arrays[name]), scipy.sparse.coo_matrix(arrays[name])):
         with raises(TypeError, f"Huber: {name} is a sparse array", f"{name}.toarray()"):
             Huber()(**(arrays | {name: sparse}))
+
+
+def test_masked_arrays_of_scores_and_indices_are_refused():
+    arrays = {"pred": np.zeros((2, 3)), "target": np.array([0, 1]), "weight": np.ones(2), "mask": np.ones(2, bool)}
+    for name, array in arrays.items():
+        masked = np.ma.masked_array(array, mask=np.arange(array.size).reshape(array.shape) == 1)
+        with raises(TypeError, f"CrossEntropy: {name} is a masked array", f"{name}.data and mask=~{name}.mask"):
+            CrossEntropy()(**(arrays | {name: masked}))
+    matrix = arrays["pred"].view(np.matrix)
+    assert CrossEntropy()(matrix, arrays["target"]) == CrossEntropy()(arrays["pred"], arrays["target"])
 
 
 def test_libraries_are_not_mixed():

@@ -167,6 +167,8 @@ def split(owner: str, target: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
 
 def as_array(owner: str, name: str, value: Any, xp: Any, device: Any) -> Any:
     """Convert lists, numbers and data-frame columns to the library of the others; refuse sparse arrays."""
+    if isinstance(value, np.ndarray):
+        return as_numpy(owner, name, value)
     if _library(value.__class__) is None:
         # A copy, because PyTorch warns of the read-only arrays that data frames hand out.
         return xp.asarray(np.array(as_numpy(owner, name, value)), device=device)
