@@ -47,6 +47,7 @@ AMOUNTS = (
     lossfn.TukeyBiweight(c=2.0),
     lossfn.AbsoluteError(),
     lossfn.Pinball(tau=0.9),
+    lossfn.MultiQuantile(),
     lossfn.Expectile(tau=0.9),
     lossfn.GaussianNLL(),
 )

@@ -205,6 +205,21 @@ def test_kinks_are_majorized_up_to_ten_rows(loss: lossfn.PointwiseLoss) -> None:
     assert Objective(loss).curvature == "majorizing"
 
 
+@pytest.mark.parametrize("curvature", ["majorizing", "fitted"])
+def test_heads_of_a_residual_each_are_trained_as_losses_of_their_own(curvature: str) -> None:
+    rng = np.random.default_rng(0)
+    taus, scores, target = (0.1, 0.5, 0.9), rng.normal(size=(40, 3)), rng.normal(size=40)
+    weight = rng.integers(0, 3, 40).astype(float)
+    together = Objective(lossfn.MultiQuantile(taus=taus), curvature).derivatives(scores, target, weight)
+    for head, tau in enumerate(taus):
+        alone = Objective(lossfn.Pinball(tau=tau), curvature).derivatives(scores[:, head], target, weight)
+        for ours, expected in zip(together, alone, strict=True):
+            np.testing.assert_allclose(ours[:, head], expected, rtol=1e-12)
+    assert Objective(lossfn.MultiQuantile(taus=taus)).curvature == "majorizing"
+    # Increments move several quantiles at once.
+    assert Objective(lossfn.MultiQuantile(crossing="impossible")).curvature == "exact"
+
+
 def test_workers_add_up_what_concerns_all_rows() -> None:
     loss = lossfn.Pinball(tau=0.7)
     scores, target = draw(loss, 50)

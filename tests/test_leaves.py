@@ -149,3 +149,20 @@ def test_losses_of_the_residual_are_those_that_a_common_shift_leaves_alone(loss:
     moved = loss.elementwise(pred + by, target + by)
     is_invariant = np.allclose(moved, loss.elementwise(pred, target), rtol=1e-9, atol=1e-12)
     assert loss.of_residual == is_invariant
+
+
+@every_variant
+def test_heads_of_a_residual_each_leave_the_others_alone(loss: PointwiseLoss) -> None:
+    if len(loss.heads) == 1:
+        assert loss.of_residuals == loss.of_residual
+        return
+    expected = isinstance(loss, IntervalScore) or (isinstance(loss, MultiQuantile) and loss.crossing == "allowed")
+    assert loss.of_residuals == expected
+    if not expected:
+        return
+    pred, target = sample(loss, np.random.default_rng(0), 20)
+    gradient = loss.gradient(pred, target, reduction="sum")
+    np.testing.assert_allclose(loss.elementwise(pred + 0.25, target + 0.25), loss.elementwise(pred, target), rtol=1e-9)
+    moved = pred.copy()
+    moved[:, 0] += 1.0
+    np.testing.assert_array_equal(loss.gradient(moved, target, reduction="sum")[:, 1:], gradient[:, 1:])

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -212,11 +212,19 @@ class PointwiseLoss(Loss):
         """Whether the curvature has infinite spikes (at kinks or jumps of the value) that the Hessian leaves out."""
         return self.smoothness <= 0
 
-    @cached_property
+    @property
     def of_residual(self) -> bool:
         """Whether prediction and target enter by their difference alone."""
-        recorded = self._recorded
-        return len(self.heads) == 1 and enters_by_difference(recorded.value, recorded.heads[0], "target")
+        return len(self.heads) == 1 and self.of_residuals
+
+    @cached_property
+    def of_residuals(self) -> bool:
+        """Whether it is a sum of losses of one head each, which enters by its difference from the target alone."""
+        heads = self._recorded.heads
+        return all(
+            any(enters_by_difference(term, head, "target", {*heads} - {head}) for head in heads)
+            for term in terms_of(self._recorded.value)
+        )
 
     def gradient_and_hessian(
         self,
@@ -322,12 +330,17 @@ class PointwiseLoss(Loss):
     __rmul__ = __mul__
 
 
-def enters_by_difference(node: Node, first: str, second: str) -> bool:
-    """Whether two symbols occur in a recorded expression as their difference only."""
+def terms_of(node: Node) -> list[Node]:
+    """Return the terms of a recorded sum."""
+    return [term for part in node.arguments for term in terms_of(part)] if node.operation == "add" else [node]
+
+
+def enters_by_difference(node: Node, first: str, second: str, others: Set[str]) -> bool:
+    """Whether two symbols occur in a recorded expression as their difference only, and others not at all."""
     if node.operation == "sub" and {argument.value for argument in node.arguments} == {first, second}:
         return True
-    return node.value not in (first, second) and all(
-        enters_by_difference(argument, first, second) for argument in node.arguments
+    return node.value not in {first, second, *others} and all(
+        enters_by_difference(argument, first, second, others) for argument in node.arguments
     )
 
 

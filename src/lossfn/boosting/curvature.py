@@ -37,9 +37,9 @@ def is_safe(loss: BoostedLoss) -> bool:
 
 
 def is_majorized_at_kinks(loss: BoostedLoss) -> bool:
-    """Whether a loss with kinks is one of a residual, so that a secant can stand for its curvature."""
+    """Whether a loss with kinks is one of residuals, so that a secant for each can stand for its curvature."""
     return (
-        isinstance(loss, PointwiseLoss) and loss.hessian_is_partial and loss.task == "regression" and loss.of_residual
+        isinstance(loss, PointwiseLoss) and loss.hessian_is_partial and loss.task == "regression" and loss.of_residuals
     )
 
 
@@ -71,10 +71,11 @@ def gradient_and_curvature(
         return gradient, of_the_whole(gradient)
     if name == "majorizing" and is_majorized_at_kinks(loss):
         gradient = loss.gradient(scores, target, **options)
-        mirrored = loss.gradient(2 * target - scores, target, **options)
+        of_heads = target.reshape(-1, *[1] * (scores.ndim - 1))
+        mirrored = loss.gradient(2 * of_heads - scores, target, **options)
         # ψ(r)/r of an even loss, and 1 / (2 |r|) of every pinball: the parabola that touches both branches.
         with np.errstate(divide="ignore", invalid="ignore"):
-            secant = np.where(scores == target, np.inf, (gradient - mirrored) / (2 * (scores - target)))
+            secant = np.where(scores == of_heads, np.inf, (gradient - mirrored) / (2 * (scores - of_heads)))
         row = of_the_whole(gradient)
         # Rows without weight may hold anything.
         return gradient, np.where(row > 0, np.clip(secant, row / MOST_ROWS, MOST_ROWS * row), 0).astype(gradient.dtype)
@@ -133,13 +134,24 @@ def fitted(
         count, *squares = over_workers(np.array([share.sum(), *(share * slopes**2).sum(axis=0)]))
         curvature = np.array(squares) / max(count, TINY)
     else:
-        # The excess, shared by the outputs.
-        excess = (loss(scores, target, mask=kept, reduction="none")[kept, None] - loss.lower_bound) / outputs
-        roots = (share * np.sqrt(2 * np.maximum(excess, 0.0))).sum()
-        root, *slope = over_workers(np.array([roots, *(share * slopes).sum(axis=0)]))
-        curvature = (np.array(slope) / root) ** 2 if root > 0 else np.zeros(outputs)
+        excess = np.maximum(_excess(loss, scores, target, kept, outputs), 0.0)
+        roots = (share * np.sqrt(2 * excess)).sum(axis=0)
+        root, slope = over_workers(np.concatenate([roots, (share * slopes).sum(axis=0)])).reshape(2, -1)
+        curvature = np.where(root > 0, slope / np.maximum(root, TINY), 0.0) ** 2
     shaped: np.ndarray = curvature.reshape(gradient.shape[1:])
     return shaped
+
+
+def _excess(loss: BoostedLoss, scores: Any, target: Any, kept: Any, outputs: int) -> np.ndarray:
+    """Return what the loss of each row that is kept exceeds its lower bound by, for each output (N, H)."""
+    if outputs > 1 and getattr(loss, "of_residuals", False):
+        # Of one head alone, while the others are at the target.
+        heads = (np.where(np.arange(outputs) == head, scores, target[:, None]) for head in range(outputs))
+        values = [loss(alone, target, mask=kept, reduction="none")[kept] for alone in heads]
+        return np.stack(values, axis=1) - loss.lower_bound
+    # Shared by the outputs.
+    value = loss(scores, target, mask=kept, reduction="none")[kept, None]
+    return np.repeat(value - loss.lower_bound, outputs, axis=1) / outputs
 
 
 def weighted(curvature: Any, gradient: np.ndarray, weight: Any) -> np.ndarray:

@@ -42,7 +42,7 @@ class Objective:
         ``"diagonal_bound"`` are those of the loss. ``"fitted"`` is one number for all rows: the curvature of the
         parabola whose slopes are as large as the data's, at their losses. ``"engine"`` is what the installed
         engine's own objective uses, for losses that it has. By default it is majorizing for robust losses of a
-        residual, else exact.
+        residual and for sums of losses of one residual each that have kinks, else exact.
     """
 
     #: The name of the engine, as in ``lossfn.equivalents``.
