@@ -370,6 +370,8 @@ def test_wrong_parameters_are_named() -> None:
         ({"n_estimators": 0}, ["n_estimators must be an integer >= 1", "0"]),
         ({"learning_rate": -0.1}, ["learning_rate must be a finite number > 0", "-0.1"]),
         ({"objective": "reg:squarederror"}, ["objective= is refused", "loss="]),
+        ({"scale_pos_weight": 5}, ["scale_pos_weight= is refused", "sample_weight", "pos_weight"]),
+        ({"auto_class_weights": "Balanced"}, ["auto_class_weights= is refused", "class_weight=(1.0, 3.0)"]),
         ({"engine": "forest"}, ["engine must be one of lightgbm, xgboost, catboost", "'forest'"]),
     ):
         with raises(ValueError, *fragments):

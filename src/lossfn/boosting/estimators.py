@@ -29,6 +29,12 @@ from .objective import check_loss
 
 _SQUARED_ERROR = SquaredError()
 
+# Engines apply these to their own objectives only, and leave them out without a word for any other.
+CLASS_WEIGHTS = (
+    *("scale_pos_weight", "is_unbalance", "unbalance", "unbalanced_sets"),
+    *("class_weight", "class_weights", "auto_class_weights"),
+)
+
 
 class BoostedModel(LossParameters):
     """What both estimators share: parameters, training and raw scores."""
@@ -81,6 +87,13 @@ class BoostedModel(LossParameters):
         for parameter, instead in (("objective", "loss"), ("loss_function", "loss"), ("base_score", "loss")):
             if parameter in self.engine_params:
                 raise ValueError(f"{name}: {parameter}= is refused, because it follows from {instead}=")
+        for parameter in CLASS_WEIGHTS:
+            if parameter in self.engine_params:
+                raise ValueError(
+                    f"{name}: {parameter}= is refused, because engines apply it to objectives of their own only: use "
+                    "sample_weight, or a loss with weights such as BinaryCrossEntropy(pos_weight=3.0) or "
+                    "CrossEntropy(class_weight=(1.0, 3.0))"
+                )
 
     def _train(self, loss: Any, features: Array, target: Array, weight: Array, classes: int | None) -> None:
         """Train the engine's model from the best constant."""
