@@ -298,6 +298,14 @@ def test_predictions_are_on_the_natural_scale_and_start_at_the_best_constant(eng
 
 
 @every_engine
+@pytest.mark.parametrize("loss", [lossfn.Huber(), lossfn.GaussianNLL()], ids=label)
+def test_constant_targets_are_predicted(engine: str, loss: lossfn.PointwiseLoss) -> None:
+    features, target = problem()
+    model = regressor(loss, engine, n_estimators=2).fit(features, np.full_like(target, 3.0))
+    np.testing.assert_array_equal(model.predict(features), 3.0)
+
+
+@every_engine
 def test_quantiles_do_not_cross(engine: str) -> None:
     features, target = problem()
     loss = lossfn.MultiQuantile(taus=(0.2, 0.5, 0.8), crossing="impossible")

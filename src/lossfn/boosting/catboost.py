@@ -231,6 +231,7 @@ class CatBoostEngine:
                 "eval_metric": metric,
                 "verbose": False,
                 "allow_writing_files": False,
+                "allow_const_label": bool(np.ptp(target) == 0),
                 **settings,
                 **params,
             }
