@@ -46,6 +46,12 @@ def test_the_loss_without_a_factor_comes_first_and_each_once() -> None:
     assert dictionary.find("huber") == [lossfn.Huber(), lossfn.SmoothL1()]
 
 
+def test_the_library_that_is_named_comes_first() -> None:
+    for name in ("torch.nn.CrossEntropyLoss", "F.cross_entropy", "CrossEntropyLoss"):
+        assert dictionary.find(name)[0] == lossfn.CrossEntropy()
+    assert dictionary.find("catboost.CrossEntropy")[0] == lossfn.BinaryCrossEntropy()
+
+
 def test_what_nobody_calls_so_is_not_found() -> None:
     assert dictionary.find("torch.nn.CTCLoss") == []
     assert dictionary.find("loss") == []

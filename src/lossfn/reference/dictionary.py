@@ -55,7 +55,8 @@ def name_there(there: Equivalent) -> str:
 def find(name: str) -> list[Any]:
     """Return the losses that some library calls by a name; first those that are the same without a factor.
 
-    Upper and lower case, modules, underscores and the word loss do not matter.
+    Upper and lower case, underscores and the word loss do not matter. Where libraries mean different losses by one
+    name, the library that its first module is of comes first, then the order of ``LIBRARIES``.
 
     Examples
     --------
@@ -65,8 +66,16 @@ def find(name: str) -> list[Any]:
     ([Pinball(tau=0.5)], [])
     """
     wanted = _key(name)
+    module, order = name.partition(".")[0].strip().lower(), list(LIBRARIES)
     found = [
-        (there.constant or there.factor != "1" or loss != entry.loss, loss)
+        (
+            (
+                MODULES.get(there.library, there.library).lower() != module,
+                there.constant or there.factor != "1" or loss != entry.loss,
+                order.index(there.library),
+            ),
+            loss,
+        )
         for entry in catalogue()
         for there in entry.loss.equivalents
         if _key(name_there(there)) == wanted
