@@ -74,7 +74,7 @@ def scores_of(objective: Any, features: np.ndarray, target: np.ndarray, start: n
     )
     several = {"num_class": len(start)} if len(start) > 1 else {}
     model = lightgbm.train({**SETTINGS, **several, **settings, "objective": objective}, data, 12)
-    return model.predict(features, raw_score=True)
+    return model.predict(features, raw_score=True, num_threads=1)
 
 
 # ---- parity with the engine's own objectives ------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from .objective import Metric, Objective, in_order, labels_for
 # The names under which LightGBM takes a setting that decides what trees are.
 KINDS_OF_TREES = ("boosting", "boosting_type", "boost")
 LINEAR_TREES = ("linear_tree", "linear_trees")
+# Those of the number of threads. Predicting takes all cores unless told otherwise, and so does training after it.
+THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 
 # Names under which LightGBM takes what estimators take under another one, and what training without validation data
 # cannot honour.
@@ -160,7 +162,7 @@ class LightGBMEngine:
 
     def scores(self, model: Any, features: Array) -> Array:
         """Return raw scores, (N, H)."""
-        scores: Array = model.predict(features, raw_score=True).reshape(len(features), -1)
+        scores: Array = model.predict(features, raw_score=True, **_threads(model.params)).reshape(len(features), -1)
         return scores
 
 
@@ -188,8 +190,7 @@ def _refit(
 
     Trees of several heads or classes are set one after the other, each given those before.
     """
-    # Without the settings it would take as many threads as there are cores, and training would go on with them.
-    leaves = booster.predict(features, pred_leaf=True, start_iteration=iteration, num_iteration=1, **settings)
+    leaves = booster.predict(features, pred_leaf=True, start_iteration=iteration, num_iteration=1, **_threads(settings))
     leaves = leaves.reshape(len(features), -1)
     for head, leaf in enumerate(leaves.T):
         # Every leaf has rows; a tree that found no split, a single leaf, says nothing.
@@ -202,6 +203,11 @@ def _refit(
             booster.set_leaf_output(iteration * leaves.shape[1] + head, number, output)
         of_head = scores if scores.ndim == 1 else scores[:, head]
         of_head += outputs[leaf]
+
+
+def _threads(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the setting of the number of threads, where there is one."""
+    return {name: settings[name] for name in THREADS if name in settings}
 
 
 def _check_settings(params: dict[str, Any], refit: bool) -> None:
