@@ -297,6 +297,15 @@ def test_predictions_are_on_the_natural_scale_and_start_at_the_best_constant(eng
     np.testing.assert_allclose(model.predict(features), np.average(counts, weights=weight), rtol=1e-4)
 
 
+def test_targets_that_single_precision_cannot_tell_apart_are_named() -> None:
+    features, target = problem()
+    model = regressor(lossfn.SquaredError(), "lightgbm", n_estimators=1)
+    with raises(ValueError, "engines keep targets in float32; y reaches 1e+39: use a larger unit"):
+        model.fit(features, 1e39 * target / np.abs(target).max())
+    with pytest.warns(UserWarning, match="engines keep targets in float32, which moves these by up to .*: subtract"):
+        model.fit(features, target + 1e9)
+
+
 @every_engine
 @pytest.mark.parametrize("loss", [lossfn.Huber(), lossfn.GaussianNLL()], ids=label)
 def test_constant_targets_are_predicted(engine: str, loss: lossfn.PointwiseLoss) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -214,7 +215,9 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]
             self, X, y, dtype=np.float32, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
         )
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
-        self._train(loss, features, target.astype(np.float64), weight, None)
+        target = target.astype(np.float64)
+        _check_precision(type(self).__name__, target)
+        self._train(loss, features, target, weight, None)
         return self
 
     def predict(self, X: Any) -> Array:  # noqa: N803
@@ -239,6 +242,20 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]
             # The score is R², which rewards predictions of the mean only.
             tags.regressor_tags.poor_score = self.loss.elicits != "mean"
         return tags
+
+
+def _check_precision(owner: str, target: Array) -> None:
+    """Refuse targets that single precision, in which engines keep them, cannot hold, and warn where it blurs them."""
+    largest = np.abs(target).max()
+    if largest > np.finfo(np.float32).max:
+        raise ValueError(f"{owner}: engines keep targets in float32; y reaches {largest:.3g}: use a larger unit")
+    blur = np.abs(target.astype(np.float32) - target).max()
+    if blur > 1e-3 * np.ptp(target) > 0:
+        warnings.warn(
+            f"{owner}: engines keep targets in float32, which moves these by up to {blur:.2g}, although they span only "
+            f"{np.ptp(target):.2g}: subtract a constant from y, and add it to predictions",
+            stacklevel=3,
+        )
 
 
 class BoostedClassifier(ClassLabels, BoostedModel):
