@@ -148,6 +148,17 @@ def test_narrow_and_far_intervals_keep_their_digits() -> None:
     np.testing.assert_allclose(gradient[2], [-0.5, 0.5, -1.0], rtol=1e-15)
 
 
+@pytest.mark.parametrize("width", [2, 3, 5])
+def test_certain_ranks_have_no_slope(width: int) -> None:
+    loss = lossfn.CumulativeLink()
+    row = np.append([0.0], np.ones(width - 1))
+    for location, rank in ((-np.inf, 0), (np.inf, width - 1)):
+        row[0] = location
+        assert loss(row, rank) == 0
+        np.testing.assert_array_equal(loss.gradient(row, rank), np.zeros(width))
+        np.testing.assert_array_equal(loss.hessian_diagonal(row, rank), np.zeros(width))
+
+
 def test_mills_ratio() -> None:
     x = np.concatenate([np.linspace(0, 30, 61), [1e3, 1e8]])
     with mpmath.workdps(60):

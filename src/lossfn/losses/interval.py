@@ -41,7 +41,8 @@ def logistic_interval(ops: ArrayNamespace, lower: Any, upper: Any, raw: Any) -> 
     value = ops.softplus(-upper) + ops.softplus(lower)
     value = value + xp.where(is_bounded, ops.softplus(-raw), xp.zeros_like(raw))
     # σ(a) - σ(-b), as a product because it vanishes where the interval lies in the middle.
-    total = lower + upper
+    # Ends at -∞ and ∞ have a middle too.
+    total = xp.where(lower == -upper, xp.zeros_like(lower + upper), lower + upper)
     right = -ops.sigmoid(lower) * ops.sigmoid(upper) * ops.expm1(-xp.abs(total))
     left = ops.sigmoid(-lower) * ops.sigmoid(-upper) * ops.expm1(-xp.abs(total))
     growth, at_upper = ops.sigmoid(raw), ops.dsigmoid(upper)
