@@ -12,6 +12,7 @@ from conftest import (
     assert_close,
     draw,
     every_definition,
+    every_loss,
     in_library,
     label,
     raises,
@@ -296,7 +297,7 @@ def test_a_derivative_by_the_target_is_refused_in_torch():
 
 
 @pytest.mark.usefixtures("x64")
-@every_definition
+@every_loss
 def test_jax_gives_the_numbers_of_numpy_special_ones_among_them(loss):
     pred, target, expected = special(loss)
     upstream = np.resize([1.0, -2.0, 0.5], len(pred))[(slice(None), *[None] * (pred.ndim - 1))]

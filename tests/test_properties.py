@@ -275,7 +275,7 @@ def test_optimal_constant_beats_a_grid(loss: Any) -> None:
         return float(loss(np.full_like(weight, constant), target, weight=weight))
 
     reached = total(best)
-    grid = predictions(loss, 801)
+    grid = predictions(loss, 201)
     assert reached <= min(total(constant) for constant in grid) + 1e-12 * abs(reached)
     for step in (-1e-4, 1e-4):
         if best + step in loss.prediction:
