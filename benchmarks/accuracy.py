@@ -29,7 +29,7 @@ from lossfn import PointwiseLoss, RowwiseLoss
 SIZE = 48
 QUICK_SIZE = 6
 #: High-precision values for the points of a loss, nine for a point with one head and 65 with three.
-VALUES = 4500
+VALUES = 1800
 
 
 @dataclass

@@ -31,6 +31,7 @@ def steps_and_digits(loss: PointwiseLoss, place: list[Any], variable: Any, neare
     edges = [edge for edge in (loss.prediction.low, loss.prediction.high) if np.isfinite(edge)]
     if is_special_at_zero(loss):
         nearest = 0.0
+    domains = fields.domains_of(loss.target)
     steps = []
     scale = scale_of(loss, place)
     for position, x in enumerate(place):
@@ -48,6 +49,9 @@ def steps_and_digits(loss: PointwiseLoss, place: list[Any], variable: Any, neare
             near = place[:heads] if position >= heads else [x]
             distances += [min(abs(head - place[-1]), mpmath.mpf(1)) for head in near]
         distances += [abs(x - edge) for edge in edges if position < heads]
+        if position >= heads and domains[position - heads].open_low:
+            # Beyond the edge of its domain a target gives numbers that mean nothing, and a quotient by 0 at it.
+            distances.append(abs(x - domains[position - heads].low))
         distance = min((distance for distance in distances if distance), default=mpmath.mpf(1))
         # Where gradients are stopped, exponents change by the step itself.
         if distance < LARGE or loss.surrogate:

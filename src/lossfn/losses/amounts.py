@@ -134,7 +134,8 @@ class InverseGaussian(ExponentialFamily):
 
     def half_deviance(self, xp: Any, pred: Any, target: Any) -> Any:
         excess = xp.mulexp(target, -pred) - 1
-        return excess / target * excess / 2
+        # The quotient first, and out of SymPy's reach: the square may overflow where it does not.
+        return xp.xdivy(excess, target) * excess / 2
 
     def saturated(self, xp: Any, target: Any) -> Any:
         return 1.5 * xp.log(target) + math.log(2 * math.pi) / 2
