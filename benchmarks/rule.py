@@ -42,9 +42,7 @@ CHAINS = {
 ODDS = Claim(10, "sums of products of odds and of quotients of one plus odds")
 CHAINS |= dict.fromkeys(("NegativeBinomial", "Binomial", "ZeroInflatedPoisson"), ODDS)
 CHAINS |= dict.fromkeys(("Tweedie", "Deviance"), Claim(10, "powers, and exponentials of multiples of logarithms"))
-CHAINS["InverseGaussian"] = Claim(
-    12, "exponentials twice over; terms of the target cancel in part"
-)
+CHAINS["InverseGaussian"] = Claim(12, "exponentials twice over; terms of the target cancel in part")
 
 RATIONAL = Claim(10, "derivatives are powers of 1/√(1 + u²), whose error counts up to six times")
 CHAINS |= dict.fromkeys(("Cauchy", "GemanMcClure", "StudentT", "Barron"), RATIONAL)
