@@ -110,6 +110,14 @@ def test_models_are_pickled(engine: str) -> None:
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(features), model.predict(features))
 
 
+def test_a_model_predicts_with_what_it_was_trained_with() -> None:
+    x, y = np.arange(40.0)[:, None], np.repeat([1.0, 5.0], 20)
+    model = BoostedRegressor(lossfn.Poisson(), engine="xgboost", n_estimators=5).fit(x, y)
+    before = model.predict(x)
+    model.set_params(engine="lightgbm", loss=lossfn.SquaredError())
+    np.testing.assert_array_equal(model.predict(x), before)
+
+
 @every_engine
 def test_classes_have_labels_and_probabilities(engine: str) -> None:
     features, target = problem()

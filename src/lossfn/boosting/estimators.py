@@ -112,11 +112,13 @@ class BoostedModel(LossParameters):
         self.model_ = engine.train(
             objective, features, target, weight, self.start_, self.n_estimators, params, sets_leaves
         )
+        # What a model was trained with: parameters may be set anew before it predicts.
+        self.engine_, self.loss_ = self.engine, loss
 
     def _scores(self, features: Any) -> Array:
         check_is_fitted(self)
         features = validate_data(self, features, dtype=np.float32, ensure_all_finite="allow-nan", reset=False)
-        return engine_of(type(self).__name__, self.engine).scores(self.model_, features)
+        return engine_of(type(self).__name__, self.engine_).scores(self.model_, features)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -154,6 +156,10 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]
 
     Attributes
     ----------
+    loss_ : PointwiseLoss
+        What was minimised.
+    engine_ : str
+        Who built the trees.
     model_ : object
         The engine's model.
     start_ : ndarray of shape (n_heads,)
@@ -222,18 +228,18 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:  # noqa: N803
         """Return predictions on the scale of the target; of several heads the first, such as the mean."""
-        natural: Array = self.loss.inverse_link(self._raw(X))
+        natural = self._natural(X)
         return natural if natural.ndim == 1 else natural[:, 0]
 
     @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]
     def predict_heads(self, X: Any) -> Array:  # noqa: N803
         """Return all heads on their natural scale (n, n_heads): quantiles, or mean and log-variance."""
-        natural: Array = self.loss.inverse_link(self._raw(X))
-        return natural
+        return self._natural(X)
 
-    def _raw(self, features: Any) -> Array:
+    def _natural(self, features: Any) -> Array:
         scores = self._scores(features)
-        return scores if scores.shape[1] > 1 else scores[:, 0]
+        natural: Array = self.loss_.inverse_link(scores if scores.shape[1] > 1 else scores[:, 0])
+        return natural
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -292,6 +298,8 @@ class BoostedClassifier(ClassLabels, BoostedModel):
     ----------
     loss_ : PointwiseLoss or RowwiseLoss
         What was minimised.
+    engine_ : str
+        Who built the trees.
     classes_ : ndarray of shape (n_classes,)
         The labels of rows of positive weight.
     model_ : object
