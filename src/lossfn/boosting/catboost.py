@@ -71,7 +71,7 @@ class CatBoostObjective(Objective):
     #: Added to scores: where training starts without a baseline of the pool, which several outputs cannot have.
     offset: Any = 0.0
 
-    def __new__(cls, loss: BoostedLoss | None = None, *args: Any, **options: Any) -> Self:  # noqa: ARG004
+    def __new__(cls, loss: BoostedLoss | None = None, *args: Any, **options: Any) -> Self:  # noqa: ARG004 (those of __init__)
         """Make an objective of several labels for losses that need them; without a loss, a copy of this class."""
         made: type[Any] = _SeveralLabelsObjective if cls is CatBoostObjective and _has_several_outputs(loss) else cls
         new: Self = super().__new__(made)
@@ -192,7 +192,7 @@ class CatBoostEngine:
 
     objective = CatBoostObjective
 
-    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:  # noqa: ARG002
+    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:  # noqa: ARG002 (as engines are asked)
         """Refuse to."""
         if refit_leaves:
             raise leaves_cannot_be_set("CatBoost")

@@ -87,7 +87,7 @@ class XGBoostEngine:
 
     objective = XGBoostObjective
 
-    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:  # noqa: ARG002
+    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:  # noqa: ARG002 (as engines are asked)
         """Refuse to."""
         if refit_leaves:
             raise leaves_cannot_be_set("XGBoost")
