@@ -50,8 +50,9 @@ ONE_SIDED: tuple[tuple[Stencil, Stencil], ...] = (
 
 #: The logarithm of the number that stands for infinity is between this and its square.
 GROWING = 100
-#: Digits of the number that stands for infinity; its reciprocal stands for the distance from a boundary.
-BEYOND = 800
+#: Digits of the number that stands for infinity, whose square root is beyond every dtype; its reciprocal stands for the
+#: distance from a boundary.
+BEYOND = 640
 
 
 class Namespace:
@@ -175,6 +176,13 @@ class Neighbourhood:
                 total += abs(self.place[position] * self._slope(orders, position))
         return total
 
+    def change(self, orders: tuple[int, ...]) -> Any:
+        """Return how much a derivative in the heads changes within a step: more than a difference can err."""
+        if not any(orders):
+            return mpmath.mpf(0)
+        heads = range(len(self.given.heads))
+        return max(abs(self.steps[position] * self._slope(orders, position)) for position in heads if orders[position])
+
     def _slope(self, orders: tuple[int, ...], position: int) -> Any:
         """Return how a derivative changes in one coordinate; numbers whose gradient is stopped change, too."""
         if not self.loss.surrogate:
@@ -234,16 +242,24 @@ def _at_point(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list
     counted = [*range(len(heads)), *_continuous_parts(loss, parts)]
     # Small steps need many digits. They are taken where differences with larger ones cannot be trusted: where a result
     # vanishes, or is much smaller than the values that it is a difference of.
-    more_digits = int(-1.3 * np.log10(float(np.finfo(heads.dtype).smallest_subnormal)))
-    for nearest, more in ((NEAR, 0), (0.0, more_digits)):
+    for nearest in (NEAR, 0.0):
         with mpmath.workdps(1000):
             steps, digits = steps_and_digits(loss, place, variable, nearest)
-        with mpmath.workdps(digits + more):
+            if not nearest:
+                digits += _further_digits(loss, place, heads.dtype)
+        with mpmath.workdps(digits):
             around = Neighbourhood(loss, place, steps)
             result, trusted = _entries(loss, around, counted, variable, crosses)
         if trusted:
             break
     return result
+
+
+def _further_digits(loss: PointwiseLoss, place: list[Any], dtype: np.dtype[Any]) -> int:
+    """Return the digits between the value, unless it is beyond every dtype, and the smallest derivative that counts."""
+    value = abs(evaluate(loss, place))
+    largest = mpmath.log10(value) if 1 < value < 1 / VANISHING else 0
+    return int(largest - 1.3 * np.log10(float(np.finfo(dtype).smallest_subnormal)))
 
 
 def _entries(
@@ -276,9 +292,10 @@ def _entries(
                 result[kind].append(Entry((), mpmath.mpf(0)))
                 continue
             sensitivity = around.sensitivity(orders, counted)
-            doubt = max(around.noise(orders, cancelling), sensitivity * NEAR)
+            doubt = max(around.noise(orders, cancelling), sensitivity * NEAR, around.change(orders))
             is_extreme = max(abs(number), doubt) < VANISHING or abs(number) > 1 / VANISHING
-            trusted &= bool(is_extreme or abs(number) > doubt)
+            # A step beyond the edge of the domain makes the sensitivity NaN.
+            trusted &= bool(is_extreme or abs(number) > doubt) and not mpmath.isnan(sensitivity)
             result[kind].append(Entry((number,), sensitivity, crosses and jumps))
     return result, trusted
 

@@ -80,20 +80,6 @@ def largest_of_columns(columns: Any, classes: int, tops: Any) -> None:
             tops[row] = column[row] if column[row] > tops[row] else tops[row]
 
 
-@njit(fastmath={"reassoc"})
-def sum_others(exponentials: Any) -> float:
-    """Return the float64 sum of a row of exponentials but for one that is 1."""
-    prefer_wide_vectors()
-    total = 0.0
-    ones = -1.0
-    for j in range(exponentials.size):
-        exponential = exponentials[j]
-        is_largest = exponential >= 1
-        total += np.float64(0.0 if is_largest else exponential)
-        ones += 1.0 if is_largest else 0.0
-    return total + ones
-
-
 @njit()
 def scale_columns(columns: Any, classes: int, factors: Any) -> None:
     """Multiply what belongs to each row by a factor."""
@@ -121,19 +107,6 @@ def sum_other_columns(columns: Any, classes: int, others: Any) -> None:
             ones[row] += 1.0 if is_largest else 0.0
     for row in range(count):
         others[row] = rest[row] + ones[row]
-
-
-@njit(fastmath={"reassoc"})
-def sum_apart(values: Any, size: Any) -> tuple[float, float]:
-    """Return the float64 sums of the values of this size and of the smaller ones: only together would they cancel."""
-    prefer_wide_vectors()
-    smaller = 0.0
-    larger = 0.0
-    for j in range(values.size):
-        is_larger = abs(values[j]) == size
-        smaller += np.float64(0.0 if is_larger else values[j])
-        larger += np.float64(values[j] if is_larger else 0.0)
-    return smaller, larger
 
 
 @njit()
