@@ -13,6 +13,7 @@ from conftest import (
     draw,
     each_part,
     every_definition,
+    every_loss,
     label,
     parts_of,
     raises,
@@ -64,7 +65,7 @@ def test_plain_kernels_agree_with_the_expression(loss):
     assert_close(got[2], hessian, rtol=1e-11, atol=1e-13)
 
 
-@every_definition
+@every_loss
 def test_kernels_in_single_precision_agree_with_the_expression(loss):
     pred, target = draw(loss, 600, dtype=np.float32)
     got = plainly("kernel", loss, pred, target)

