@@ -31,7 +31,9 @@ CHAINS = {
     "CRPSLogistic": Claim(10, "as CRPSNormal, with the entropy and the slope of a sigmoid"),
     "StudentTNLL": Claim(12, "terms of a few exponentials, squares and a logarithm each cancel in part"),
     "BinaryFocal": Claim(10, "a power of a sigmoid times a softplus; the Hessian sums three products of such chains"),
-    "AsymmetricFocal": Claim(10, "as BinaryFocal, with the power of a difference"),
+    "AsymmetricFocal": Claim(12, "as BinaryFocal, with the power of a difference"),
+    "BinaryConfidencePenalty": Claim(6, "the cross-entropy and a multiple of the entropy cancel in part"),
+    "Spherical": Claim(6, "the Hessian sums three products with powers of a norm"),
     "BiTempered": Claim(10, "powers of probabilities that solve an equation; the Hessian sums three of their products"),
     "SquaredErrorOnSigmoid": Claim(
         10, "the Hessian is the difference of two products of sigmoids and their derivatives"
@@ -44,10 +46,10 @@ CHAINS |= dict.fromkeys(("NegativeBinomial", "Binomial", "ZeroInflatedPoisson"),
 CHAINS |= dict.fromkeys(("Tweedie", "Deviance"), Claim(10, "powers, and exponentials of multiples of logarithms"))
 CHAINS["InverseGaussian"] = Claim(12, "exponentials twice over; terms of the target cancel in part")
 
-RATIONAL = Claim(10, "derivatives are powers of 1/√(1 + u²), whose error counts up to six times")
+RATIONAL = Claim(12, "derivatives are powers of 1/√(1 + u²), whose error counts up to six times")
 CHAINS |= dict.fromkeys(("Cauchy", "GemanMcClure", "StudentT", "Barron"), RATIONAL)
 
-ROW_CHAIN = Claim(10, "powers and products of probabilities that are quotients of sums of exponentials")
+ROW_CHAIN = Claim(12, "powers and products of probabilities that are quotients of sums of exponentials")
 
 CROSSING = "rounded residual across a kink"
 OVERFLOW = "residual beyond the dtype"

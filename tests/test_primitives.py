@@ -90,7 +90,8 @@ def inputs(name: str, dtype: str, density: int = 1) -> tuple[np.ndarray, ...]:
         outside = np.array([-1.0, 1.0, 1.0, np.nan, 1.0])
         first = np.concatenate([[0.0, np.inf, info.max], ordinary, outside])
         second = np.concatenate([[2.0, 1.5, 3.0], temperature, [2.0, 1.0, 0.5, 2.0, np.nan]])
-        return first.astype(real), second.astype(real)
+        third = np.where(random.random(first.size) < 0.5, 1.0, random.uniform(0, 1, first.size))
+        return first.astype(real), second.astype(real), third.astype(real)
     grid = np.concatenate([special, [0.5, -0.5, 3.0, -20.0, 1e-3, 700.0]])
     first, second = (side.ravel() for side in np.meshgrid(grid, grid))
     size = np.exp2(random.uniform(low, high, 100 * density))
@@ -226,6 +227,9 @@ def differentiation_points(name: str) -> list[tuple[Any, ...]]:
     sizes = ["1e-9", "0.013", "0.37", "0.731", "1.7", "13", "456"]
     if count_arguments(name) == 1:
         return [(mpmath.mpf(sign + size),) for size in sizes for sign in ("", "-")]
+    if name == "tempered_tail":
+        triples = [("0.37", "1.7", "1"), ("13", "1.0131", "0.2"), ("456", "2.5", "0.5"), ("1e-9", "3", "1.3")]
+        return [tuple(map(mpmath.mpf, triple)) for triple in triples]
     pairs = [("0.37", "1.7"), ("1.7", "0.37"), ("13", "0.0131"), ("456", "2.5"), ("1e-9", "3"), ("2", "-0.4")]
     return [tuple(map(mpmath.mpf, pair)) for pair in pairs]
 

@@ -227,7 +227,7 @@ class Tweedie(ExponentialFamily):
         if 0 < self.power < 1:
             raise ValueError(f"Tweedie: power must be <= 0 or >= 1, no distribution has another; got {self.power!r}")
         # What an expression does depends on this, and not on the power, which may have become a symbol.
-        form = "squares" if self.power == 0 else NAMED.get(self.power, "powers")
+        form = "squares" if self.power == 0 else NAMED.get(self.power, "growing" if self.power < 0 else "powers")
         object.__setattr__(self, "_form", form)
         at_least = fields.NONNEGATIVE if self.power < 2 else fields.POSITIVE
         object.__setattr__(self, "target", fields.REAL if self.power <= 0 else at_least)
@@ -248,7 +248,9 @@ class Tweedie(ExponentialFamily):
                 residual = xp.exp(pred) - target
                 return residual * residual / 2
         p = self.power
-        return self._scaled(xp, pred, target, 1 / (2 - p), 1 / (1 - p))
+        scale, excess, is_near = self._next_to_target(xp, pred, target)
+        far = self._scaled(xp, pred, target, 1 / (2 - p), 1 / (1 - p))
+        return xp.where(is_near, scale * (excess - 1 / (1 - p) / (2 - p)), far)
 
     def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         if isinstance(self._form, ExponentialFamily):
@@ -266,8 +268,23 @@ class Tweedie(ExponentialFamily):
         times = xp.mulexp(target, -pred)
         is_mean_larger = xp.abs(times) <= 1
         by_mean = xp.mulexp(first - second * times, (2 - p) * pred)
-        by_target = xp.mulexp(target, (1 - p) * pred) * (first / xp.where(is_mean_larger, 1, times) - second)
+        rest = first / xp.where(is_mean_larger, 1, times) - second
+        if self._form == "powers":
+            by_target = xp.mulexp(target, (1 - p) * pred) * rest
+        else:
+            # Here a power of the mean may overflow where the rest brings it back.
+            by_target = xp.mulexp(target * rest, (1 - p) * pred)
         return xp.where(is_mean_larger, by_mean, by_target)
+
+    def _next_to_target(self, xp: Any, pred: Any, target: Any) -> tuple[Any, Any, Any]:
+        """Return y^(2-p), half the deviance in units of it, and where that is exact: μ next to y.
+
+        There the value hardly depends on μ, so that a rounded multiple of its logarithm would cost digits.
+        """
+        p = self.power
+        log_ratio = pred - xp.log(target)
+        excess = xp.expm1mx((2 - p) * log_ratio) / (2 - p) + xp.expm1mx((1 - p) * log_ratio) / (p - 1)
+        return xp.power(target, 2 - p), excess, xp.logical_and(target > 0, xp.abs(log_ratio) < 2)
 
     def half_deviance(self, xp: Any, pred: Any, target: Any) -> Any:
         match self._form:
@@ -276,12 +293,9 @@ class Tweedie(ExponentialFamily):
             case "squares":
                 return self.varying(xp, pred, target)
         p = self.power
-        log_ratio = pred - xp.log(target)
-        scale = xp.power(target, 2 - p)
-        near = scale * (xp.expm1mx((2 - p) * log_ratio) / (2 - p) + xp.expm1mx((1 - p) * log_ratio) / (p - 1))
-        far = self.varying(xp, pred, target)
-        is_near = xp.logical_and(target > 0, xp.abs(log_ratio) < 2)
-        return xp.where(is_near, near, far + xp.where(target > 0, scale, 0) / (1 - p) / (2 - p))
+        scale, excess, is_near = self._next_to_target(xp, pred, target)
+        far = self._scaled(xp, pred, target, 1 / (2 - p), 1 / (1 - p))
+        return xp.where(is_near, scale * excess, far + xp.where(target > 0, scale, 0) / (1 - p) / (2 - p))
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -276,13 +276,13 @@ class StudentTNLL(Likelihood):
             xp.mulexp(slope, -2 * log_scale) + xp.mulexp(slope, -2 * log_scale - log_df),
             far + xp.mulexp(far, log_df),
         )
-        location_scale = -2 * rest * (parts.influence + parts.influence_over_df)
+        location_scale = -2 * parts.faded(xp, parts.influence + parts.influence_over_df)
         location_df = share * parts.influence - rest * parts.influence_over_df
         scale_df = share * rest - parts.df_square
         df = (parts.excess + scale_df) / 2 - xp.gamma_step_curvature(log_df)
         return (
             (location, location_scale, location_df),
-            (location_scale, 2 * rest * (share + df_share), scale_df),
+            (location_scale, 2 * parts.faded(xp, share + df_share), scale_df),
             (location_df, scale_df, df),
         )
 
@@ -324,8 +324,8 @@ def _log_one_plus_square(xp: Any, pred: Any, target: Any, scaled: Any) -> Any:
 class _Parts(NamedTuple):
     """What gradient and Hessian share, for the standardised residual u and q = u²/ν.
 
-    ``share`` is q/(1 + q), ``rest`` is 1/(1 + q), ``df_share`` and ``df_square`` are ν times the share and its square,
-    and ``excess`` is ν·(log(1 + q) - q/(1 + q)).
+    ``share`` is q/(1 + q), ``rest`` is 1/(1 + q), ``logarithm`` is log(1 + q), ``df_share`` and ``df_square`` are ν
+    times the share and its square, and ``excess`` is ν·(log(1 + q) - q/(1 + q)).
     ``influence`` is u/(1 + q) divided by the scale: the gradient of the location up to a factor 1 + 1/ν. Where q is
     small, u² has what is needed, and where it is large, q: the other one may be beyond the dtype.
     """
@@ -333,6 +333,7 @@ class _Parts(NamedTuple):
     is_near: Any
     share: Any
     rest: Any
+    logarithm: Any
     df_share: Any
     df_square: Any
     excess: Any
@@ -365,9 +366,14 @@ class _Parts(NamedTuple):
             is_near=is_near,
             share=share,
             rest=rest,
+            logarithm=logarithm,
             df_share=df_share,
             df_square=df_square,
             excess=excess,
             influence=xp.where(is_near, near, xp.mulexp(far, log_df)),
             influence_over_df=xp.where(is_near, near_over_df, far),
         )
+
+    def faded(self, xp: Any, number: Any) -> Any:
+        """Return number/(1 + q): the divisor may be beyond the dtype where the quotient is not below it."""
+        return xp.where(self.is_near, self.rest * number, xp.mulexp(number, -self.logarithm))

@@ -106,18 +106,19 @@ class BiTempered(PointwiseLoss):
     def _terms(self, xp: Any, margin: Any) -> Terms:
         size = xp.abs(margin)
         if self._softmax_is_plain:
-            less = xp.sigmoid(-size)
+            less, less_by_power = xp.sigmoid(-size), xp.exp((self.t1 - 1) * xp.softplus(size))
             more, decay, ratio_decay = 1 - less, 1, 1
         else:
-            less = xp.tempered_tail(size, self.t2)
+            # Where less has vanished, its power may not.
+            less, less_by_power = xp.tempered_tail(size, self.t2, 1), xp.tempered_tail(size, self.t2, 1 - self.t1)
             more = 1 - less
             tau = self.t2 - 1
             other = xp.power(more, -tau)
             decay = 1 / (tau * size + other)
             ratio_decay = other * decay
-        less_first = xp.power(less, self.t1)
-        less_by_power = 1 if self._logarithm_is_plain else xp.xdivy(less, less_first)
-        ratio_first = less_first / xp.power(more, self.t1)
+        if self._logarithm_is_plain:
+            less_by_power = 1
+        ratio_first = xp.power(less, self.t1) / xp.power(more, self.t1)
         return Terms(margin < 0, less, more, less_by_power, ratio_first, less / more * ratio_decay, decay)
 
     def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
@@ -171,5 +172,5 @@ class BiTempered(PointwiseLoss):
         if self.t2 == 1:
             return sigmoid(owner, pred)
         batch = checked(owner, pred)
-        less = batch.ops.tempered_tail(batch.ops.abs(batch.pred), self.t2)
+        less = batch.ops.tempered_tail(batch.ops.abs(batch.pred), self.t2, 1)
         return batch.finish(batch.xp.where(batch.pred > 0, 1 - less, less))

@@ -1,7 +1,8 @@
 """The tempered softmax of two scores: probabilities with a tail like a power instead of an exponential.
 
 With τ = t - 1 > 0, two scores that differ by x ≥ 0 give the less likely class the probability a ≤ ½ that solves
-a^(-τ) - (1 - a)^(-τ) = τ·x. For t → 1 it is sigmoid(-x).
+a^(-τ) - (1 - a)^(-τ) = τ·x. For t → 1 it is sigmoid(-x). The primitive is a power a^s, which is there where a itself
+has vanished.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from lossfn.engine.primitives.primitive import Primitive
 STEPS = 3
 
 
-def _tempered_tail(xp: Any, x: Any, t: Any) -> Any:
+def _tempered_tail(xp: Any, x: Any, t: Any, s: Any) -> Any:
     tau = t - 1.0
     # Where tau·x would overflow, everything else is lost beside it.
     far = x > xp.finfo(x.dtype).max / 1024.0 / xp.where(tau > 1.0, tau, 1.0)
@@ -26,18 +27,19 @@ def _tempered_tail(xp: Any, x: Any, t: Any) -> Any:
         _, following, share = _step(xp, size, tau, level)
         level = level + share * (following - level)
     above, following, share = _step(xp, size, tau, level)
-    near = xp.exp(-level - share * (following - level))
+    near = xp.exp(-s * (level + share * (following - level)))
     # A power, because the rounding of a large L would be the relative error of a; that of its exponent is made up for.
-    exponent = -1.0 / tau
-    lost = -((1.0 + exponent * tau) + error_of_product(xp, exponent, tau)) / tau
+    exponent = -s / tau
+    lost = -((s + exponent * tau) + error_of_product(xp, exponent, tau)) / tau
     base = xp.where(far, xp.where(x < xp.inf, x, 1.0), 1.0 + above)
     logarithm = xp.log(base) + xp.where(far, xp.log(tau), 0.0)
     scale = xp.where(far, xp.exp(exponent * xp.log(tau)), 1.0)
-    correction = xp.where(far, 0.0, (1.0 - share) * (following - level))
+    correction = xp.where(far, 0.0, s * (1.0 - share) * (following - level))
     power = base**exponent * scale * (1.0 + (lost * logarithm + correction))
     tail = xp.where(above < 1.0, near, power)
-    tail = xp.where(far, xp.where(x < xp.inf, power, 0.0), tail)
-    return xp.where((x >= 0) & (tau > 0), tail, xp.nan)
+    # At infinity the base is 1.
+    tail = xp.where(far, xp.where(x < xp.inf, power, xp.where(s > 0.0, 0.0, base)), tail)
+    return xp.where((x >= 0) & (tau > 0) & (s >= 0), tail, xp.nan)
 
 
 def _step(xp: Any, x: Any, tau: Any, level: Any) -> tuple[Any, Any, Any]:
@@ -49,11 +51,11 @@ def _step(xp: Any, x: Any, tau: Any, level: Any) -> tuple[Any, Any, Any]:
     return above, xp.log1p(above) / tau, share
 
 
-def _tempered_tail_exactly(mp: Any, x: Any, t: Any) -> Any:
-    if x < 0 or t <= 1 or mp.isinf(t):
+def _tempered_tail_exactly(mp: Any, x: Any, t: Any, s: Any) -> Any:
+    if x < 0 or t <= 1 or mp.isinf(t) or s < 0:
         return mp.nan
     if mp.isinf(x):
-        return mp.zero
+        return mp.zero if s else mp.one
     tau = t - 1
     full = mp.prec
     level = mp.log(tau * x + mp.mpf(2) ** tau) / tau
@@ -64,7 +66,7 @@ def _tempered_tail_exactly(mp: Any, x: Any, t: Any) -> Any:
     while precision < full + 32:
         precision = min(2 * precision - 16, full + 64)
         level = _exact_step(mp, x, tau, level, precision)
-    return mp.exp(-level)
+    return mp.exp(-s * level)
 
 
 def _exact_step(mp: Any, x: Any, tau: Any, level: Any, precision: int) -> Any:
@@ -76,15 +78,16 @@ def _exact_step(mp: Any, x: Any, tau: Any, level: Any, precision: int) -> Any:
         return level + share * (mp.log(base) / tau - level)
 
 
-def _derivative(ops: Any, x: Any, t: Any) -> tuple[Any, Any]:
-    a = ops.tempered_tail(x, t)
-    slope = 1 / (ops.power(a, -t) + ops.power(1 - a, -t))
+def _derivative(ops: Any, x: Any, t: Any, s: Any) -> tuple[Any, Any, Any]:
+    a = ops.tempered_tail(x, t, 1)
+    # The slope of a by x is that of a^t alone where a vanishes.
+    slope = s * ops.tempered_tail(x, t, s + t - 1) / (1 + ops.power(a / (1 - a), t))
 
     def by_temperature(p: Any) -> Any:
         """Return the derivative of the tempered logarithm (p^(1-t) - 1)/(1-t) by t."""
         return (ops.power(p, 1 - t) * (1 + (t - 1) * ops.log(p)) - 1) / (t - 1) ** 2
 
-    return -slope, (by_temperature(1 - a) - by_temperature(a)) * slope
+    return -slope, (by_temperature(1 - a) - by_temperature(a)) * slope, ops.tempered_tail(x, t, s) * ops.log(a)
 
 
 FAMILY = (
@@ -93,6 +96,6 @@ FAMILY = (
         derivative=_derivative,
         array=_tempered_tail,
         oracle=_tempered_tail_exactly,
-        latex=r"a_{{{1}}}\left({0}\right)",
+        latex=r"a_{{{1}}}\left({0}\right)^{{{2}}}",
     ),
 )
