@@ -29,8 +29,11 @@ def check_reduction(owner: str, reduction: str, denominator: Any) -> None:
         )
     if isinstance(denominator, (bool, str)):
         raise TypeError(f"{owner}: denominator must be a finite number > 0; got {denominator!r}")
-    # Numbers of other libraries may be traced.
-    if isinstance(denominator, Real) and not 0 < float(denominator) < math.inf:
+    # Numbers of other libraries may be traced: there a wrong one makes the result NaN.
+    is_number = isinstance(denominator, Real) or (isinstance(denominator, np.ndarray) and denominator.shape == ())
+    if isinstance(denominator, (np.ndarray, list, tuple)) and not is_number:
+        raise TypeError(f"{owner}: denominator must be one finite number > 0; got {type(denominator).__name__}")
+    if is_number and not 0 < float(denominator) < math.inf:
         raise ValueError(f"{owner}: denominator must be a finite number > 0; got {denominator!r}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import cached_property
 from typing import Any, Self
 
 from lossfn.engine.trace import symbol
@@ -81,6 +82,10 @@ class WeightedSum(PointwiseLoss):
         copied = object.__new__(type(self))
         object.__setattr__(copied, "terms", tuple(terms))
         return copied, values, latex
+
+    @cached_property
+    def of_residuals(self) -> bool:
+        return all(loss.of_residuals for _, loss in self.terms)
 
     @property
     def value_lipschitz(self) -> float | None:

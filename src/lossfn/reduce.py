@@ -94,7 +94,10 @@ def denominator_of(
 ) -> Any:
     """Return the number by which a reduction divides the weighted sum."""
     if denominator is not None:
-        return denominator
+        if not hasattr(denominator, "dtype"):
+            return denominator
+        # A tensor whose number cannot be read while it is traced.
+        return compatible(library).where(denominator > 0, denominator, math.nan)
     if reduction == "mean":
         if 0 in shape:
             raise ValueError(f"{owner}: the mean of an empty array is undefined; use reduction='sum' or total()")

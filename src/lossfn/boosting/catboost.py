@@ -10,7 +10,7 @@ import numpy as np
 from lossfn.rowwise import RowwiseLoss
 
 from .curvature import BoostedLoss, is_safe
-from .engines import Array, import_engine, leaves_cannot_be_set
+from .engines import Array, Engine, import_engine, taken
 from .objective import Metric, Objective, labels_for
 
 catboost = import_engine("catboost")
@@ -187,16 +187,18 @@ class _SeveralLabelsMetric(CatBoostMetric, SeveralLabelsMetric):  # type: ignore
     """A metric of scores with one column of labels for each output."""
 
 
-class CatBoostEngine:
+class CatBoostEngine(Engine):
     """How estimators train and ask CatBoost."""
 
+    name = "CatBoost"
     objective = CatBoostObjective
-
-    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:  # noqa: ARG002 (as engines are asked)
-        """Refuse to."""
-        if refit_leaves:
-            raise leaves_cannot_be_set("CatBoost")
-        return False
+    taken = taken(
+        rounds="iterations num_boost_round num_trees",
+        rate="eta",
+        outputs="classes_count",
+        stopping="early_stopping_rounds od_type od_wait od_pval use_best_model",
+        cure="catboost.CatBoost with CatBoostObjective and CatBoostMetric",
+    )
 
     def train(
         self,
@@ -211,6 +213,7 @@ class CatBoostEngine:
     ) -> Any:
         """Return the trained model, whose bias is the start."""
         self.sets_leaves(objective.loss, refit_leaves)
+        self.check_settings(params)
         metric = CatBoostMetric(objective.loss)
         # A baseline of the pool would be rounded to float32, and cannot be given for several labels.
         objective, metric = copy.copy(objective), copy.copy(metric)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +16,34 @@ from .objective import Objective
 Array = NDArray[np.float64]
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """How one engine trains on arrays; a model that it returns can be pickled and copied."""
 
+    #: What messages call it.
+    name: ClassVar[str]
     #: The class of its objectives, called with a loss and a curvature.
-    objective: type[Objective]
+    objective: ClassVar[type[Objective]]
+    #: Its settings that are refused, and what to do instead.
+    taken: ClassVar[Mapping[str, str]]
 
-    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:
+    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:  # noqa: ARG002 (some engines ask it)
         """Return whether leaves get their exact optimum, as asked for, or as the engine decides for a loss.
 
         Asking for what the engine cannot do is refused.
         """
-        ...
+        if refit_leaves:
+            raise ValueError(
+                f"{self.name} lets no leaves be set while it trains, so that refit_leaves=True cannot be honoured: "
+                "choose engine='lightgbm', or leave refit_leaves out"
+            )
+        return False
 
+    def check_settings(self, params: dict[str, Any]) -> None:
+        """Refuse settings that another one decides."""
+        for setting in self.taken.keys() & params.keys():
+            raise ValueError(f"{self.name}'s {setting} is refused: {self.taken[setting]}")
+
+    @abstractmethod
     def train(
         self,
         objective: Any,
@@ -42,11 +59,24 @@ class Engine(Protocol):
 
         ``params`` are native parameters, ``learning_rate`` among them; ``refit_leaves`` as for ``sets_leaves``.
         """
-        ...
 
+    @abstractmethod
     def scores(self, model: Any, features: Array) -> Array:
         """Return raw scores (N, H), the start included."""
-        ...
+
+
+FOLLOWS = "it follows from loss and target"
+
+
+def taken(*, rounds: str, rate: str, outputs: str, stopping: str, cure: str) -> dict[str, str]:
+    """Return what to do instead of settings, whose names are given in one text each.
+
+    Estimators take rounds and learning rate under names of their own, know the number of outputs, and have no
+    validation data, for which ``cure`` says what to use.
+    """
+    instead = {rounds: "use n_estimators", rate: "use learning_rate", outputs: FOLLOWS}
+    instead[stopping] = f"it needs validation data: use {cure}"
+    return {name: text for names, text in instead.items() for name in names.split()}
 
 
 #: The class of each engine, by module.
@@ -61,14 +91,6 @@ def engine_of(owner: str, name: Any) -> Engine:
     module = importlib.import_module(f"lossfn.boosting.{name}")
     engine: Engine = getattr(module, ENGINES[name])()
     return engine
-
-
-def leaves_cannot_be_set(engine: str) -> ValueError:
-    """Return what to say where leaves are to be set by an engine that does not allow it while it trains."""
-    return ValueError(
-        f"{engine} lets no leaves be set while it trains, so that refit_leaves=True cannot be honoured: choose "
-        "engine='lightgbm', or leave refit_leaves out"
-    )
 
 
 def import_engine(name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .curvature import BoostedLoss
-from .engines import Array, import_engine
+from .engines import Array, Engine, import_engine, taken
 from .leaves import optimal_shifts
 from .objective import Metric, Objective, in_order, labels_for
 
@@ -16,18 +16,6 @@ KINDS_OF_TREES = ("boosting", "boosting_type", "boost")
 LINEAR_TREES = ("linear_tree", "linear_trees")
 # Those of the number of threads. Predicting takes all cores unless told otherwise, and so does training after it.
 THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
-
-# Names under which LightGBM takes what estimators take under another one, and what training without validation data
-# cannot honour.
-TAKEN = {
-    **dict.fromkeys(("eta", "shrinkage_rate"), "use learning_rate"),
-    **dict.fromkeys(("num_iterations", "num_boost_round", "n_iter", "num_round", "num_trees"), "use n_estimators"),
-    **dict.fromkeys(("num_class", "num_classes"), "it follows from loss and target"),
-    **dict.fromkeys(
-        ("early_stopping_round", "early_stopping_rounds", "early_stopping", "n_iter_no_change"),
-        "it needs validation data: use lightgbm.train with LightGBMObjective and LightGBMMetric",
-    ),
-}
 
 
 class LightGBMObjective(Objective):
@@ -116,10 +104,18 @@ def _trees(booster: Any, iteration: int) -> list[dict[str, Any]]:
     return trees
 
 
-class LightGBMEngine:
+class LightGBMEngine(Engine):
     """How estimators train and ask LightGBM."""
 
+    name = "LightGBM"
     objective = LightGBMObjective
+    taken = taken(
+        rounds="num_iterations num_boost_round n_iter num_round num_trees",
+        rate="eta shrinkage_rate",
+        outputs="num_class num_classes",
+        stopping="early_stopping_round early_stopping_rounds early_stopping n_iter_no_change",
+        cure="lightgbm.train with LightGBMObjective and LightGBMMetric",
+    )
 
     def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:
         """Return what is asked for; by default, leaves are set at kinks."""
@@ -138,7 +134,8 @@ class LightGBMEngine:
     ) -> Any:
         """Return the trained booster, whose first trees hold the start."""
         refit = self.sets_leaves(objective.loss, refit_leaves)
-        _check_settings(params, refit)
+        self.check_settings(params)
+        _check_trees(params, refit)
         lightgbm = import_engine("lightgbm")
         settings = {"verbosity": -1, **params, "objective": "none", "num_class": len(start)}
         data = lightgbm.Dataset(features, label=target, params=settings).construct()
@@ -210,10 +207,8 @@ def _threads(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: settings[name] for name in THREADS if name in settings}
 
 
-def _check_settings(params: dict[str, Any], refit: bool) -> None:
-    """Refuse settings that another one decides, and trees whose leaves are not what LightGBM lets be set."""
-    for name in TAKEN.keys() & params.keys():
-        raise ValueError(f"LightGBM's {name} is refused: {TAKEN[name]}")
+def _check_trees(params: dict[str, Any], refit: bool) -> None:
+    """Refuse trees whose leaves are not what LightGBM lets be set."""
     if any(params.get(name) for name in LINEAR_TREES):
         raise ValueError(
             "LightGBM's linear_tree is refused: its leaves are linear models, in which no start value can be kept"

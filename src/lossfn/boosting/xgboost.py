@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .curvature import BoostedLoss
-from .engines import Array, import_engine, leaves_cannot_be_set
+from .engines import Array, Engine, import_engine, taken
 from .objective import Metric, Objective, in_order
 
 
@@ -82,16 +81,18 @@ class XGBoostMetric(Metric):
         return (self.name, value) if hasattr(data, "get_label") else value
 
 
-class XGBoostEngine:
+class XGBoostEngine(Engine):
     """How estimators train and ask XGBoost."""
 
+    name = "XGBoost"
     objective = XGBoostObjective
-
-    def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:  # noqa: ARG002 (as engines are asked)
-        """Refuse to."""
-        if refit_leaves:
-            raise leaves_cannot_be_set("XGBoost")
-        return False
+    taken = taken(
+        rounds="num_boost_round",
+        rate="eta",
+        outputs="num_class num_target",
+        stopping="early_stopping_rounds",
+        cure="xgboost.train with XGBoostObjective and XGBoostMetric",
+    )
 
     def train(
         self,
@@ -106,6 +107,7 @@ class XGBoostEngine:
     ) -> Any:
         """Return the trained booster, whose ``base_score`` is the start."""
         self.sets_leaves(objective.loss, refit_leaves)
+        self.check_settings(params)
         xgboost = import_engine("xgboost")
         threads = params.get("nthread", params.get("n_jobs"))
         data = xgboost.DMatrix(features, label=target, weight=weight, nthread=threads)
@@ -120,7 +122,9 @@ class XGBoostEngine:
 
     def scores(self, model: Any, features: Array) -> Array:
         """Return raw scores, (N, H)."""
-        scores: Array = model.inplace_predict(features, predict_type="margin").astype(np.float64)
+        # In place it is quicker, but not for linear models.
+        data = import_engine("xgboost").DMatrix(features)
+        scores: Array = model.predict(data, output_margin=True).astype(np.float64)
         return scores.reshape(len(features), -1)
 
 

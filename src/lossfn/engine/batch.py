@@ -234,7 +234,7 @@ def _as_real(owner: str, name: str, value: Any, dtype: np.dtype[Any]) -> np.ndar
 def compute_dtype(owner: str, name: str) -> str:
     """Return the dtype in which predictions of a dtype are computed; others are refused."""
     if name not in COMPUTE:
-        cure = "; convert it with pred.astype(float)" if name.startswith(("int", "uint", "bool")) else ""
+        cure = "" if name.startswith("complex") else "; convert it with pred.astype(float)"
         raise TypeError(f"{owner}: pred must be float16, bfloat16, float32 or float64; got {name}{cure}")
     return COMPUTE[name]
 

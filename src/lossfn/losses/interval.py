@@ -136,7 +136,7 @@ def _wide_interval(ops: ArrayNamespace, lower: Any, upper: Any, width: Any, raw:
     density_a, density_b = xp.exp(-a * a / 2) / ROOT_TWO_PI, xp.exp(-b * b / 2) / ROOT_TWO_PI
     outside = density_a * ratio_a + density_b * ratio_b
     at_a = xp.where(is_tail, 1.0 / mass, density_a / (1.0 - outside))
-    at_b = xp.where(is_tail, rest / mass, density_b / (1.0 - outside))
+    at_b = xp.where(is_tail, ops.xdivy(rest, mass), density_b / (1.0 - outside))
     middle = -at_a * ops.expm1(-drop)
     distance = xp.where(is_tail, ops.xdivy(moment, mass), middle - a)
     mean = xp.where(is_tail, a + distance, middle)
