@@ -10,7 +10,7 @@ import pytest
 from benchmarks import exact, measure, rule
 from benchmarks.judge import judge
 from benchmarks.points import FLOATS, Points, finite_points, has_kinks_of_several_heads, in_precision
-from conftest import CATALOGUE, DEFAULTS, VARIANTS, label
+from conftest import CATALOGUE, DEFAULTS, DEFINITIONS, label
 
 import lossfn
 from lossfn import fields
@@ -25,10 +25,11 @@ VALUES = {True: 450, False: 120}
 every_dtype = pytest.mark.parametrize("dtype", FLOATS)
 
 
-# In single precision other settings of a loss are left to make accuracy, as are most points.
+# Other settings of the same formula are left to make accuracy, and in single precision all other settings; so are most
+# points.
 JUDGED = [
     pytest.param(loss, dtype, id=f"{label(loss)}-{dtype}")
-    for loss in VARIANTS
+    for loss in DEFINITIONS
     for dtype in FLOATS
     if dtype == "float64" or loss in DEFAULTS
 ]

@@ -137,8 +137,13 @@ def test_a_deviance_vanishes_at_the_target_and_is_never_negative(loss) -> None:
             assert loss.deviance(np.zeros(1), ones) == 0
 
 
-@pytest.mark.parametrize("loss", [Poisson(), Gamma(), NegativeBinomial(dispersion=0.1), Tweedie()], ids=label)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("loss", "dtype"),
+    [
+        (Poisson(), "float32"),
+        *((loss, "float64") for loss in (Poisson(), Gamma(), NegativeBinomial(dispersion=0.1), Tweedie())),
+    ],
+)
 def test_deviances_keep_the_rule_of_accuracy(loss, dtype: str) -> None:
     wrong = judge(loss.deviance, dtype, 1, values=200).wrong
     assert not wrong, "\n".join(wrong)

@@ -502,7 +502,7 @@ def test_class_weights_are_undone() -> None:
 # ---- frameworks -----------------------------------------------------------------------------------------------------
 
 
-@every_variant
+@every_loss
 def test_frameworks_agree(loss: Any) -> None:
     scores, target = draw(loss, 6)
     parts = target if isinstance(target, tuple) else (target,)

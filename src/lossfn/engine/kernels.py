@@ -48,7 +48,7 @@ BLOCK = {block}
 '''
 
 LOOP = """
-@njit(nogil=True, cache={cached}, error_model="numpy")
+@njit(nogil=True, cache={cached}, error_model="numpy", no_cfunc_wrapper=True)
 def run({signature}):
     prefer_wide_vectors()
     size = {first_target}.size

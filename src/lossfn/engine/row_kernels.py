@@ -59,7 +59,7 @@ def exponentials_of_columns(columns, classes, tops):
             column[row] = ops.exp(ops.where(column[row] == tops[row], zero, column[row] - tops[row]))
 
 
-@njit(nogil=True, cache={cached}, error_model="numpy")
+@njit(nogil=True, cache={cached}, error_model="numpy", no_cfunc_wrapper=True)
 def run(first, last, rows, classes, preds, targets, weights, offsets, outputs, sums, numbers{parameters}):
     prefer_wide_vectors()
     scale, temperature, share, uniform, z_weight = numbers
