@@ -206,17 +206,20 @@ def _no_such_file(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"{path}: no such file (there is no folder {folder})"
-    return f"{path}: no such file{_nearest(path.name, [entry.name for entry in folder.iterdir()], listed=False)}"
+    # Names that share no more than their ending are not alike.
+    return f"{path}: no such file{_alike(path.name, [entry.name for entry in folder.iterdir()], least=0.75)}"
 
 
-def _nearest(name: str, candidates: Sequence[str], *, listed: bool = True) -> str:
-    """Return the end of a sentence: the names most like `name`, else (if `listed`) the names there are."""
-    by_lower = {candidate.lower(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
-    if close:
-        return f"; did you mean {' or '.join(repr(by_lower[match]) for match in close)}?"
+def _nearest(name: str, candidates: Sequence[str]) -> str:
+    """Return the end of a sentence: the names most like `name`, else the names there are."""
     shown = _listed(candidates[:8]) + (", ..." if len(candidates) > 8 else "")
-    return f"; there are {shown}" if listed else ""
+    return _alike(name, candidates, least=0.6) or f"; there are {shown}"
+
+
+def _alike(name: str, candidates: Sequence[str], *, least: float) -> str:
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=least)
+    return f"; did you mean {' or '.join(repr(by_lower[match]) for match in close)}?" if close else ""
 
 
 def _listed(names: Iterable[str]) -> str:

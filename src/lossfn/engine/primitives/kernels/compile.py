@@ -15,7 +15,7 @@ def njit(**options: Any) -> Callable[[Callable[Parameters, Result]], Callable[Pa
     """Return a decorator that compiles a function on its first call; division by zero gives infinity, as in NumPy."""
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-        compiled = numba.njit(error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+        compiled = numba.njit(error_model="numpy", **options)(function)
         return cast("Callable[Parameters, Result]", compiled)
 
     return decorate
