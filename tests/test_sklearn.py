@@ -485,7 +485,7 @@ def test_any_two_labels_are_classes(loss: PointwiseLoss, labels: list[Any]) -> N
 def test_hinge_has_no_probabilities() -> None:
     assert not hasattr(LinearClassifier(Hinge()), "predict_proba")
     assert hasattr(LinearClassifier(), "predict_proba")
-    assert not hasattr(LinearRegressor(), "predict_distribution")
+    assert not hasattr(LinearRegressor(), "predict_heads")
 
 
 def test_a_gaussian_likelihood_finds_mean_and_spread() -> None:
@@ -493,9 +493,9 @@ def test_a_gaussian_likelihood_finds_mean_and_spread() -> None:
     features = rng.uniform(-1.0, 1.0, size=(2000, 1))
     target = 1e4 * (2.0 + 3.0 * features[:, 0] + np.exp(0.5 * features[:, 0]) * rng.normal(size=2000))
     model = LinearRegressor(GaussianNLL()).fit(features, target)
-    heads = model.predict_distribution(features)
-    assert list(heads) == ["mean", "log_variance"]
-    np.testing.assert_array_equal(model.predict(features), heads["mean"])
+    heads = model.predict_heads(features)
+    assert heads.shape == (2000, 2)
+    np.testing.assert_array_equal(model.predict(features), heads[:, 0])
     np.testing.assert_allclose(model.coef_, [[3e4], [1.0]], rtol=0.1)
     np.testing.assert_allclose(model.intercept_, [2e4, 2 * np.log(1e4)], rtol=0.02)
 

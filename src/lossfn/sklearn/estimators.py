@@ -117,13 +117,17 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
 
         Of several heads it returns the first, for a Gaussian likelihood the mean.
         """
-        natural: Array = self.loss.inverse_link(self._scores(X))
+        natural = self._natural(X)
         return natural if natural.ndim == 1 else natural[:, 0]
 
     @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]
-    def predict_distribution(self, X: Any) -> dict[str, Array]:  # noqa: N803
-        """Return every head by its name, such as ``mean`` and ``log_variance``, for losses with several heads."""
-        return dict(zip(self.loss.heads, self._scores(X).T, strict=True))
+    def predict_heads(self, X: Any) -> Array:  # noqa: N803
+        """Return all heads on their natural scale (n, n_heads): quantiles, or mean and log-variance."""
+        return self._natural(X)
+
+    def _natural(self, features: Any) -> Array:
+        natural: Array = self.loss.inverse_link(self._scores(features))
+        return natural
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

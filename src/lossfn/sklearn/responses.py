@@ -46,7 +46,7 @@ def response_of(loss: PointwiseLoss | RowwiseLoss, method: str | None) -> Respon
     possible: tuple[str, ...]
     if loss.task == "regression":
         assert isinstance(loss, PointwiseLoss)
-        possible = ("predict_distribution", "predict_heads", "predict") if len(loss.heads) > 1 else ("predict",)
+        possible = ("predict_heads", "predict") if len(loss.heads) > 1 else ("predict",)
     elif not loss.gives_probability:
         possible = ("decision_function",)
     elif _lives_on_margins(loss):
@@ -90,11 +90,6 @@ class OfNumbers:
         method, respond = _method(estimator, self.methods, self.loss)
         natural = respond(X)
         heads = self.loss.heads
-        if method == "predict_distribution":
-            if not isinstance(natural, dict) or tuple(natural) != heads:
-                raise ValueError(f"scorer: predict_distribution must return {', '.join(heads)}, as {self.loss!r} does")
-            # Heads are on the scale of the loss.
-            return np.stack([np.asarray(natural[head]) for head in heads], axis=-1), y
         natural = np.asarray(natural, dtype=np.float64)
         if len(heads) > 1 and natural.shape[-1:] != (len(heads),):
             raise ValueError(

@@ -81,8 +81,8 @@ def scorer(loss: Loss, *, response_method: str | None = None) -> Scorer:
     What the estimator predicts is brought to the scale of the loss:
 
     * A loss of numbers takes ``predict``, through the link that the loss declares: of rates, ``Poisson`` takes the
-      logarithm. One with several heads takes ``predict_distribution`` or ``predict_heads``, as the estimators of this
-      library have them, or a ``predict`` with one column for each head.
+      logarithm. One with several heads takes ``predict_heads``, as the estimators of this library have it, or a
+      ``predict`` with one column for each head.
     * A loss of two classes or of rows that estimates probabilities takes ``predict_proba``, converted to the prediction
       for which the loss implies these probabilities (the inverse of ``inverse_link``): the logit for
       ``BinaryCrossEntropy``, logarithms for ``CrossEntropy``. So the score of a loss that corrects for weights or for
