@@ -249,8 +249,8 @@ class Tweedie(ExponentialFamily):
                 return residual * residual / 2
         p = self.power
         scale, excess, is_near = self._next_to_target(xp, pred, target)
-        far = self._scaled(xp, pred, target, 1 / (2 - p), 1 / (1 - p))
-        return xp.where(is_near, scale * (excess - 1 / (1 - p) / (2 - p)), far)
+        divisor = (1 - p) * (2 - p)
+        return xp.where(is_near, scale * (excess * divisor - 1), self._scaled(xp, pred, target, 1 - p, 2 - p)) / divisor
 
     def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         if isinstance(self._form, ExponentialFamily):
@@ -294,8 +294,8 @@ class Tweedie(ExponentialFamily):
                 return self.varying(xp, pred, target)
         p = self.power
         scale, excess, is_near = self._next_to_target(xp, pred, target)
-        far = self._scaled(xp, pred, target, 1 / (2 - p), 1 / (1 - p))
-        return xp.where(is_near, scale * excess, far + xp.where(target > 0, scale, 0) / (1 - p) / (2 - p))
+        far = self._scaled(xp, pred, target, 1 - p, 2 - p) + xp.where(target > 0, scale, 0)
+        return xp.where(is_near, scale * excess, far / (1 - p) / (2 - p))
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):
