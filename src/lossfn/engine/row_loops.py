@@ -51,21 +51,12 @@ def largest_of_few(scores: Any) -> Any:
 @njit()
 def by_class(scores: Any, classes: int, columns: Any) -> None:
     """Write rows of scores class by class: the rows fill vectors where the classes are too few for it."""
+    prefer_wide_vectors()
     count = scores.size // classes
     for j in range(classes):
         column = columns[j * count : (j + 1) * count]
         for row in range(count):
             column[row] = scores[row * classes + j]
-
-
-@njit()
-def by_row(columns: Any, classes: int, scores: Any) -> None:
-    """Write what stands class by class as rows again."""
-    count = scores.size // classes
-    for j in range(classes):
-        column = columns[j * count : (j + 1) * count]
-        for row in range(count):
-            scores[row * classes + j] = column[row]
 
 
 @njit()
@@ -81,32 +72,33 @@ def largest_of_columns(columns: Any, classes: int, tops: Any) -> None:
 
 
 @njit()
-def scale_columns(columns: Any, classes: int, factors: Any) -> None:
-    """Multiply what belongs to each row by a factor."""
-    prefer_wide_vectors()
-    for j in range(classes):
-        column = columns[j * factors.size : (j + 1) * factors.size]
-        for row in range(factors.size):
-            column[row] *= factors[row]
-
-
-@njit()
 def sum_other_columns(columns: Any, classes: int, others: Any) -> None:
     """Write for each row the sum of its exponentials but for one that is 1."""
     prefer_wide_vectors()
     count = others.size
     rest = np.zeros(count)
-    ones = np.full(count, -1.0)
     # Numbers of another type would make doubles of floats before they are compared.
     zero, one = columns.dtype.type(0), columns.dtype.type(1)
+    ones = np.full(count, -one)
     for j in range(classes):
         column = columns[j * count : (j + 1) * count]
         for row in range(count):
             is_largest = column[row] >= one
             rest[row] += np.float64(zero if is_largest else column[row])
-            ones[row] += 1.0 if is_largest else 0.0
+            ones[row] += one if is_largest else zero
     for row in range(count):
         others[row] = rest[row] + ones[row]
+
+
+@njit()
+def by_row(columns: Any, classes: int, factors: Any, scores: Any) -> None:
+    """Write what stands class by class as rows again, each times its factor."""
+    prefer_wide_vectors()
+    count = factors.size
+    for j in range(classes):
+        column = columns[j * count : (j + 1) * count]
+        for row in range(count):
+            scores[row * classes + j] = column[row] * factors[row]
 
 
 @njit()

@@ -24,7 +24,7 @@ from numba import njit
 
 from lossfn.engine.loops import prefer_wide_vectors, sum_block
 from lossfn.engine.row_loops import (
-    LANES, by_class, by_row, largest, largest_of_columns, largest_of_few, move, scale_columns, sum_other_columns,
+    LANES, by_class, by_row, largest, largest_of_columns, largest_of_few, move, sum_other_columns,
 )
 from lossfn.engine.row_sums import sum_apart_{dtype} as sum_apart, sum_others_{dtype} as sum_others
 from lossfn.engine.primitives.kernels import {dtype} as ops
@@ -140,8 +140,7 @@ for row in range(count):
 """
 
 SCALE_COLUMNS = """
-scale_columns(columns, classes, factor[:count])
-by_row(columns, classes, e)
+by_row(columns, classes, factor[:count], e)
 """
 
 SCALE_ROWS = """
@@ -236,9 +235,9 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
         weigh += ["values[row] = value"]
     if variant.kind == "elements":
         weigh.append("outputs[start + row] = values[row]")
-    buffers = ["own = np.empty(per_block, number)", "factor = np.empty(per_block, number)"]
+    buffers = [f"{name} = np.empty(per_block, number)" for name in ("own", "factor")]
     if not variant.hard:
-        buffers = [f"{name} = np.empty(classes, number)" for name in ("terms", "slopes", "shares")]
+        buffers += [f"{name} = np.empty(classes, number)" for name in ("terms", "slopes", "shares")]
         if not with_gradient:
             lines.append("slope = zero")
     if few:
@@ -271,7 +270,7 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
         "buffers": buffers,
         "exponentiate": EXPONENTIALS[variant.classes].splitlines(),
         "scale": (SCALE_COLUMNS if few else SCALE_ROWS).splitlines(),
-        "rows": ["by_row(columns, classes, e)"] if few else [],
+        "rows": ["factor[:] = one", "by_row(columns, classes, factor[:count], e)"] if few else [],
         "shares": (INDEXED_SHARES if variant.indexed else GIVEN_SHARES).splitlines(),
         "finish": (HARD_GRADIENT if variant.hard else SOFT_GRADIENT).splitlines() if with_gradient else [],
     }
