@@ -129,7 +129,7 @@ for row in range(count):
 
 HARD_GRADIENT = """
     from_z = {from_z}
-    factor[row] = (from_z - slope) / (one + others[row]) * ({factor})
+    factors[row] = (from_z - slope) / (one + others[row]) * ({factor})
     own[row] = (from_z * ops.exp({head}) - slope * ops.expm1({head})) * ({factor})
 {scale}
 for row in range(count):
@@ -140,14 +140,14 @@ for row in range(count):
 """
 
 SCALE_COLUMNS = """
-by_row(columns, classes, factor[:count], e)
+by_row(columns, classes, factors[:count], e)
 """
 
 SCALE_ROWS = """
 for row in range(count):
     gradient = e[row * classes : (row + 1) * classes]
     for j in range(classes):
-        gradient[j] *= factor[row]
+        gradient[j] *= factors[row]
 """
 
 # Every class has a share in the target.
@@ -235,7 +235,7 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
         weigh += ["values[row] = value"]
     if variant.kind == "elements":
         weigh.append("outputs[start + row] = values[row]")
-    buffers = [f"{name} = np.empty(per_block, number)" for name in ("own", "factor")]
+    buffers = [f"{name} = np.empty(per_block, number)" for name in ("own", "factors")]
     if not variant.hard:
         buffers += [f"{name} = np.empty(classes, number)" for name in ("terms", "slopes", "shares")]
         if not with_gradient:
@@ -270,7 +270,7 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
         "buffers": buffers,
         "exponentiate": EXPONENTIALS[variant.classes].splitlines(),
         "scale": (SCALE_COLUMNS if few else SCALE_ROWS).splitlines(),
-        "rows": ["factor[:] = one", "by_row(columns, classes, factor[:count], e)"] if few else [],
+        "rows": ["factors[:] = one", "by_row(columns, classes, factors[:count], e)"] if few else [],
         "shares": (INDEXED_SHARES if variant.indexed else GIVEN_SHARES).splitlines(),
         "finish": (HARD_GRADIENT if variant.hard else SOFT_GRADIENT).splitlines() if with_gradient else [],
     }
