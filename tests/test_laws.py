@@ -404,9 +404,9 @@ def test_focal_alpha_weighs_class_one_by_alpha_and_class_zero_by_the_rest():
 @pytest.mark.parametrize("path", NUMPY_PATHS)
 def test_dispatch_takes_the_forced_path_only_inside_the_context(path):
     with dispatch.forced(path):
-        assert dispatch.path_of("numpy", 3) == path
-        assert dispatch.path_of("torch", 3) == "arrays"
-    assert dispatch.path_of("numpy", 3) == "arrays"
+        assert dispatch.path_of("numpy", 3, np.dtype(float)) == path
+        assert dispatch.path_of("torch", 3, None) == "arrays"
+    assert dispatch.path_of("numpy", 3, np.dtype(float)) == "arrays"
 
 
 def test_all_paths_are_under_test():

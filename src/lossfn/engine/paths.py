@@ -6,7 +6,7 @@ path                    taken by
 ``"arrays"``            JAX arrays; PyTorch tensors that kernels cannot read; NumPy arrays below ``SMALL``
                         elements, where compiling and calling a kernel would cost more than it saves
 ``"kernel"``            NumPy arrays from ``SMALL`` elements, on one thread
-``"threads"``           NumPy arrays from ``LARGE`` elements, blocks shared among threads
+``"threads"``           NumPy arrays from ``LARGE`` bytes, blocks shared among threads
 ======================  =====================================================================================
 
 PyTorch tensors whose numbers lie in memory count as NumPy arrays; ``tensors.py`` says which these are.
@@ -22,7 +22,8 @@ from functools import cache
 from typing import Any
 
 SMALL = 512
-LARGE = 65536
+#: Bytes of predictions. Waking a thread takes some 40 µs, in which a kernel goes through about half as many.
+LARGE = 2**19
 
 #: How a loss becomes differentiable in a framework; the engine itself imports none of them.
 ADAPTERS: Mapping[str, str] = {"torch": "lossfn.torch", "jax": "lossfn.jax"}
@@ -55,8 +56,8 @@ def forced_path() -> str | None:
     return _forced.get()
 
 
-def path_of(library: str, size: int) -> str:
-    """Return the path that computes an array."""
+def path_of(library: str, size: int, dtype: Any) -> str:
+    """Return the path that computes predictions of so many elements of a dtype."""
     if library != "numpy":
         return "arrays"
     chosen = _forced.get()
@@ -64,4 +65,4 @@ def path_of(library: str, size: int) -> str:
         return chosen
     if size < SMALL:
         return "arrays"
-    return "kernel" if size < LARGE else "threads"
+    return "kernel" if size * dtype.itemsize < LARGE else "threads"
