@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -248,6 +249,19 @@ COMBINATIONS = [
     {"ignore_index": 1},
     {"class_weight": (2.0, 1.0, 0.5), "ignore_index": 2},
 ]
+
+
+@pytest.mark.parametrize("path", ["arrays", "kernel"])
+def test_long_rows_gather_no_rounding_errors(path: str) -> None:
+    # Terms that are equal round alike: plain sums of them are off by dozens of units in the last place.
+    n = 100_000
+    ties = np.round(2 * np.random.default_rng(5).normal(size=(1, n)))
+    shares = [math.exp(score) for score in ties[0] - ties.max()]
+    with dispatch.forced(path):
+        value = lossfn.MulticlassBrier()(np.full((1, n), 7.3), [0])
+        gradient = lossfn.CrossEntropy().gradient(ties, [0])[0]
+    assert value == pytest.approx(1 - 1 / n, rel=8e-16)
+    np.testing.assert_allclose(gradient[1:], np.array(shares[1:]) / math.fsum(shares), rtol=1e-15)
 
 
 @pytest.mark.parametrize(

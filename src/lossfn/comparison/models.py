@@ -191,8 +191,6 @@ class Boosted:
         model = estimator(
             loss,
             engine=self.engine,
-            # Exact leaves take a few times longer than the trees, of which a comparison grows many.
-            refit_leaves=False,
             n_estimators=int(setting),
             learning_rate=LEARNING_RATE,
             random_state=0,
