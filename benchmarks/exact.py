@@ -157,7 +157,8 @@ class Neighbourhood:
     def is_hidden(self, orders: tuple[int, ...], number: Any) -> bool:
         """Whether a derivative is lost in the rounding errors of values far beyond every dtype."""
         value = abs(self.value((0,) * len(orders)))
-        return bool(value > 1 / VANISHING and any(orders) and abs(number) <= self.noise(orders, cancelling=False))
+        is_lost = mpmath.isnan(number) or abs(number) <= self.noise(orders, cancelling=False)
+        return bool(value > 1 / VANISHING and any(orders) and is_lost)
 
     def size(self, orders: tuple[int, ...]) -> Any:
         """Return the product of steps that divides a difference of these orders."""
@@ -335,7 +336,8 @@ def _at_limit(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list
     is_boundary = any(float(head) in (loss.prediction.low, loss.prediction.high) for head in heads if np.isfinite(head))
     step = (tiny if is_boundary else 1) * mpmath.mpf(10) ** -NEARNESS
     steps = [step] * (len(heads) + len(parts))
-    if scale_of(loss, places) and places[0] == exact_parts[0]:
+    target = exact_parts[0] if loss.target != fields.POSITIVE else mpmath.log(exact_parts[0])
+    if scale_of(loss, places) and places[0] == target:
         # At a tie the scale decides what is small, and it may be vanishing.
         steps[0] = steps[-1] = tiny * mpmath.mpf(10) ** -NEARNESS
     around = Neighbourhood(loss, [*places, *exact_parts], steps)
@@ -378,6 +380,10 @@ def _variable(loss: PointwiseLoss, heads: Array, parts: Array) -> tuple[Any, flo
         return head, float(head)
     if is_margin_loss(loss):
         return head * target, float(head * target)
+    if has_scale(loss) and loss.target == fields.POSITIVE:
+        # The location is one of the logarithm.
+        with mpmath.workdps(1000):
+            return head - mpmath.log(target), float(heads[0] - np.log(parts[0]))
     with np.errstate(over="ignore"):
         return head - target, float(heads[0] - parts[0])
 

@@ -29,7 +29,10 @@ CHAINS = {
     "CRPSNormal": Claim(10, "in the Hessian the density counts twice, and both terms cancel in part"),
     "CRPSLaplace": Claim(10, "as CRPSNormal, with an exponential for the density"),
     "CRPSLogistic": Claim(10, "as CRPSNormal, with the entropy and the slope of a sigmoid"),
-    "StudentTNLL": Claim(12, "terms of a few exponentials, squares and a logarithm each cancel in part"),
+    "CRPSLogNormal": Claim(
+        32, "sums of products with tails of the normal distribution, which cancel where the log-scale is about 0"
+    ),
+    "StudentTNLL": Claim(14, "terms of a few exponentials, squares and a logarithm each cancel in part"),
     "BinaryFocal": Claim(10, "a power of a sigmoid times a softplus; the Hessian sums three products of such chains"),
     "AsymmetricFocal": Claim(12, "as BinaryFocal, with the power of a difference"),
     "BinaryConfidencePenalty": Claim(6, "the cross-entropy and a multiple of the entropy cancel in part"),

@@ -16,6 +16,7 @@ from lossfn import (
     BetaNLL,
     CRPSLaplace,
     CRPSLogistic,
+    CRPSLogNormal,
     CRPSNormal,
     GaussianNLL,
     LaplaceNLL,
@@ -151,7 +152,16 @@ def test_the_floor_is_part_of_the_best_constant() -> None:
 
 @pytest.mark.parametrize(
     "loss",
-    [LaplaceNLL(), LogisticNLL(), LogNormalNLL(), CRPSNormal(), CRPSLaplace(), CRPSLogistic(), BetaNLL()],
+    [
+        LaplaceNLL(),
+        LogisticNLL(),
+        LogNormalNLL(),
+        CRPSNormal(),
+        CRPSLaplace(),
+        CRPSLogistic(),
+        CRPSLogNormal(),
+        BetaNLL(),
+    ],
     ids=label,
 )
 def test_the_gradient_of_the_best_constant_vanishes(loss: Any) -> None:

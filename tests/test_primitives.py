@@ -47,6 +47,7 @@ TOLERANCES = {
     "gamma_step_slope": Tolerance(kernel=4.0, reason="quotients, a polynomial of 21 terms and a product"),
     "log1pmx": Tolerance(kernel=2.5, reason="s and z = s² carry three roundings into the product with the series"),
     "mulexp": Tolerance(array=5.5, reason="the error of exp(b/2), up to 2 in NumPy's float32, counts twice"),
+    "scaled_tail": Tolerance(kernel=5.0, array=5.0, reason="a polynomial of many terms, whose argument is rounded"),
     "sqrt1psqm1": Tolerance(kernel=2.5, reason="square, root, sum and quotient each round once"),
     "tempered_tail": Tolerance(kernel=8.0, array=10.0, reason="its condition reaches 1/(t - 1), at most 4 here"),
     "stirling_error": Tolerance(

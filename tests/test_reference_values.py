@@ -29,6 +29,7 @@ from lossfn import (
     Cauchy,
     CRPSLaplace,
     CRPSLogistic,
+    CRPSLogNormal,
     CRPSNormal,
     EpsilonInsensitive,
     Expectile,
@@ -466,6 +467,12 @@ ROWS = [
         "formula: (u - 2 log sigmoid(u) - 1) e^s, with its derivatives by mpmath.diff",
         [[-0.54168033196519608576, 0.1261573980648506354]],
         [[[0.21428195005394250735, 0.4285639001078850147], [0.4285639001078850147, 0.9832851982806206648]]],
+    ),
+    Row(
+        CRPSLogNormal(), [[1.0, 0.5]], [3.0], 1.5357149436280712496,
+        "Baran and Lerch (2015), equation for the log-normal CRPS, with its derivatives by mpmath.diff",
+        [[1.3926325376147030801, 2.7361322642298743346]],
+        [[[2.8418623271037640253, 2.8790441305773934528], [2.8790441305773934528, 7.5812954215019147545]]],
     ),
 ]  # fmt: skip
 

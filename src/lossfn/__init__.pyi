@@ -28,7 +28,12 @@ from .losses.counts import (
     ZeroInflatedPoisson as ZeroInflatedPoisson,
 )
 from .losses.crossing import crossing_rate as crossing_rate, rearrange as rearrange
-from .losses.crps import CRPSLaplace as CRPSLaplace, CRPSLogistic as CRPSLogistic, CRPSNormal as CRPSNormal
+from .losses.crps import (
+    CRPSLaplace as CRPSLaplace,
+    CRPSLogistic as CRPSLogistic,
+    CRPSLogNormal as CRPSLogNormal,
+    CRPSNormal as CRPSNormal,
+)
 from .losses.distillation import Distillation as Distillation
 from .losses.focal import AsymmetricFocal as AsymmetricFocal, BinaryFocal as BinaryFocal
 from .losses.heavy_tails import LaplaceNLL as LaplaceNLL, LogisticNLL as LogisticNLL, StudentTNLL as StudentTNLL

@@ -234,23 +234,31 @@ def location_and_log_scale(
     The first two heads are searched together, from the median, in units of the mean absolute deviation; ``others`` are
     the heads that stay. Where all targets are equal, the scale is zero.
     """
-    from scipy.optimize import minimize
-
     centre = weighted_quantile(target, weight, 0.5)
     spread = weighted_mean(np.abs(target - centre), weight)
     if spread == 0.0:
         return float(centre), -math.inf
-    standard, share = (target - centre) / spread, weight / weight.sum()
+    location, log_scale = first_two_heads(loss, (target - centre) / spread, weight, (0.0, 0.0), others)
+    return float(centre + spread * location), math.log(spread) + log_scale
+
+
+def first_two_heads(
+    loss: PointwiseLoss, target: Any, weight: Any, start: tuple[float, float], others: tuple[float, ...] = ()
+) -> tuple[float, float]:
+    """Return the first two heads of the best constant, by Newton steps from a start; ``others`` stay."""
+    from scipy.optimize import minimize
+
+    share = weight / weight.sum()
 
     def rows(heads: Any) -> Any:
-        return np.tile([*heads, *others], (len(standard), 1))
+        return np.tile([*heads, *others], (len(target), 1))
 
     def total(heads: Any) -> tuple[float, Any]:
-        value, gradient = loss.value_and_gradient(rows(heads), standard, weight=share, reduction="sum")
+        value, gradient = loss.value_and_gradient(rows(heads), target, weight=share, reduction="sum")
         return float(value), gradient.sum(axis=0)[:2]
 
     def curvature(heads: Any) -> Any:
-        return loss.hessian(rows(heads), standard, weight=share, reduction="sum").sum(axis=0)[:2, :2]
+        return loss.hessian(rows(heads), target, weight=share, reduction="sum").sum(axis=0)[:2, :2]
 
-    found = minimize(total, np.zeros(2), jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-13}).x
-    return float(centre + spread * found[0]), math.log(spread) + float(found[1])
+    found = minimize(total, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-13}).x
+    return float(found[0]), float(found[1])

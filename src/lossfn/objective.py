@@ -145,7 +145,9 @@ class LinearObjective:
 
         The penalty is a square, so its part in gradients and in products with the Hessian has one form.
         """
-        derivative: Array = (self.matrix.T @ by_scores).T + self.penalty * parameters
+        # At a step that goes too far, slopes may be infinite; its infinite value says so.
+        with np.errstate(invalid="ignore"):
+            derivative: Array = (self.matrix.T @ by_scores).T + self.penalty * parameters
         return derivative
 
     def at(self, parameters: Array) -> Point:

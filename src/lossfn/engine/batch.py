@@ -65,7 +65,9 @@ class Batch:
     def finish(self, values: Any) -> Any:
         """Return results in the library and dtype of the prediction."""
         if self.dtype != self.result_dtype:
-            values = self.xp.astype(values, self.result_dtype)
+            # Infinity is a result, in half precision from 65520 on.
+            with np.errstate(over="ignore"):
+                values = self.xp.astype(values, self.result_dtype)
         return self.hand_back(values)
 
     def hand_back(self, values: Any) -> Any:

@@ -248,9 +248,12 @@ class Tweedie(ExponentialFamily):
                 residual = xp.exp(pred) - target
                 return residual * residual / 2
         p = self.power
-        scale, excess, is_near = self._next_to_target(xp, pred, target)
+        scale, excess, distance = self._next_to_target(xp, pred, target)
         divisor = (1 - p) * (2 - p)
-        return xp.where(is_near, scale * (excess * divisor - 1), self._scaled(xp, pred, target, 1 - p, 2 - p)) / divisor
+        return (
+            xp.where(distance < 0.5, scale * (excess * divisor - 1), self._scaled(xp, pred, target, 1 - p, 2 - p))
+            / divisor
+        )
 
     def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         if isinstance(self._form, ExponentialFamily):
@@ -277,14 +280,14 @@ class Tweedie(ExponentialFamily):
         return xp.where(is_mean_larger, by_mean, by_target)
 
     def _next_to_target(self, xp: Any, pred: Any, target: Any) -> tuple[Any, Any, Any]:
-        """Return y^(2-p), half the deviance in units of it, and where that is exact: μ next to y.
+        """Return y^(2-p), half the deviance in units of it, and how far μ is from y, as the logarithm of their ratio.
 
-        There the value hardly depends on μ, so that a rounded multiple of its logarithm would cost digits.
+        Next to y the value hardly depends on μ, so that a rounded multiple of its logarithm would cost digits.
         """
         p = self.power
         log_ratio = pred - xp.log(target)
         excess = xp.expm1mx((2 - p) * log_ratio) / (2 - p) + xp.expm1mx((1 - p) * log_ratio) / (p - 1)
-        return xp.power(target, 2 - p), excess, xp.logical_and(target > 0, xp.abs(log_ratio) < 2)
+        return xp.power(target, 2 - p), excess, xp.where(target > 0, xp.abs(log_ratio), math.inf)
 
     def half_deviance(self, xp: Any, pred: Any, target: Any) -> Any:
         match self._form:
@@ -293,9 +296,9 @@ class Tweedie(ExponentialFamily):
             case "squares":
                 return self.varying(xp, pred, target)
         p = self.power
-        scale, excess, is_near = self._next_to_target(xp, pred, target)
+        scale, excess, distance = self._next_to_target(xp, pred, target)
         far = self._scaled(xp, pred, target, 1 - p, 2 - p) + xp.where(target > 0, scale, 0)
-        return xp.where(is_near, scale * excess, far / (1 - p) / (2 - p))
+        return xp.where(distance < 2.0, scale * excess, far / (1 - p) / (2 - p))
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -251,10 +251,13 @@ class StudentTNLL(Likelihood):
         standardised, scaled = _standardised(xp, pred, target)
         logarithm = _log_one_plus_square(xp, pred, target, scaled)
         near = standardised * standardised + xp.mulexp(xp.log1pmx(scaled * scaled), log_df)
-        energy = xp.where(xp.abs(scaled) < 1.0, near, xp.mulexp(logarithm, log_df))
-        # An infinite residual outgrows the logarithm of its scale.
-        size = xp.where(logarithm < math.inf, log_scale, 0.0)
-        return size - xp.gamma_step(log_df) + energy / 2 + logarithm / 2 + self.constant_term
+        is_near = xp.abs(scaled) < 1.0
+        energy = xp.where(is_near, near, xp.mulexp(logarithm, log_df))
+        # Far away the scale drops out of log(scale) + log(1 + u²/ν)/2, which are large and of opposite signs.
+        exponent = _exponent(xp, pred, target)
+        apart = xp.log(xp.abs(pred[0] - target)) - log_df / 2 + xp.softplus(-exponent) / 2
+        size = xp.where(is_near, log_scale + logarithm / 2, apart)
+        return size - xp.gamma_step(log_df) + energy / 2 + self.constant_term
 
     def unfloored_gradient(self, xp: Any, pred: Any, target: Any) -> Any:
         parts = _Parts.of(xp, pred, target)
@@ -316,15 +319,19 @@ def _standardised(xp: Any, pred: Any, target: Any) -> tuple[Any, Any]:
 
 def _log_one_plus_square(xp: Any, pred: Any, target: Any, scaled: Any) -> Any:
     """Return log(1 + u²/ν), also where u or u/√ν is beyond the dtype."""
+    return xp.where(xp.abs(scaled) < 1.0, xp.log1psq(scaled), xp.softplus(_exponent(xp, pred, target)))
+
+
+def _exponent(xp: Any, pred: Any, target: Any) -> Any:
+    """Return log(u²/ν)."""
     location, log_scale, log_df = pred
-    far = xp.softplus(2 * (xp.log(xp.abs(location - target)) - log_scale) - log_df)
-    return xp.where(xp.abs(scaled) < 1.0, xp.log1psq(scaled), far)
+    return 2 * (xp.log(xp.abs(location - target)) - log_scale) - log_df
 
 
 class _Parts(NamedTuple):
     """What gradient and Hessian share, for the standardised residual u and q = u²/ν.
 
-    ``share`` is q/(1 + q), ``rest`` is 1/(1 + q), ``logarithm`` is log(1 + q), ``df_share`` and ``df_square`` are ν
+    ``share`` is q/(1 + q), ``rest`` is 1/(1 + q), ``root`` is √(1 + q), ``df_share`` and ``df_square`` are ν
     times the share and its square, and ``excess`` is ν·(log(1 + q) - q/(1 + q)).
     ``influence`` is u/(1 + q) divided by the scale: the gradient of the location up to a factor 1 + 1/ν. Where q is
     small, u² has what is needed, and where it is large, q: the other one may be beyond the dtype.
@@ -333,7 +340,7 @@ class _Parts(NamedTuple):
     is_near: Any
     share: Any
     rest: Any
-    logarithm: Any
+    root: Any
     df_share: Any
     df_square: Any
     excess: Any
@@ -366,7 +373,7 @@ class _Parts(NamedTuple):
             is_near=is_near,
             share=share,
             rest=rest,
-            logarithm=logarithm,
+            root=1 / xp.rh(scaled),
             df_share=df_share,
             df_square=df_square,
             excess=excess,
@@ -375,5 +382,5 @@ class _Parts(NamedTuple):
         )
 
     def faded(self, xp: Any, number: Any) -> Any:
-        """Return number/(1 + q): the divisor may be beyond the dtype where the quotient is not below it."""
-        return xp.where(self.is_near, self.rest * number, xp.mulexp(number, -self.logarithm))
+        """Return number/(1 + q) by the root of the divisor, which may itself be beyond the dtype."""
+        return xp.where(self.is_near, self.rest * number, xp.xdivy(xp.xdivy(number, self.root), self.root))

@@ -17,7 +17,7 @@ from lossfn import checks
 from lossfn.engine import batch as batches
 from lossfn.engine.namespaces import compatible
 from lossfn.fields import NONNEGATIVE, Domain
-from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSNormal
+from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSLogNormal, CRPSNormal
 from lossfn.pointwise import PointwiseLoss
 
 MORE_THAN_ONE = Domain("a number > 1", low=1.0, open_low=True, cure="up to one degree of freedom there is no mean")
@@ -111,23 +111,11 @@ def crps_lognormal(location: Any, scale: Any, target: Any) -> Any:
     >>> print(crps_lognormal(0.0, 1.0, [1.0, 4.0]).round(6))
     [0.267405 1.983407]
     """
-    from scipy.special import erf, erfcx
-
     owner = "crps_lognormal"
     location, scale, target = _arrays(owner, location=location, scale=scale, target=target)
-    _check(owner, "scale", scale, NONNEGATIVE)
-    with np.errstate(all="ignore"):
-        positive = np.maximum(target, 0.0)
-        deviation = np.log(positive) - location
-        standardised = np.where(deviation == 0, 0.0, deviation / scale)
-        beyond, half = (standardised - scale) / math.sqrt(2), scale / 2
-        inner = np.exp(location + half**2) * erfcx(half)
-        # Small scales: a difference of error functions near zero; large ones: of their tails, without the factor
-        # e^(scale²/2), which may overflow.
-        near = np.exp(location + scale**2 / 2) * (erf(beyond) + erf(half))
-        far = positive * np.exp(-(standardised**2) / 2) * erfcx(-beyond) - inner
-        score = positive * erf(standardised / math.sqrt(2)) - np.where((scale < 1) | (beyond >= 0), near, far)
-        return np.where(target > 0, score, inner - target)[()]
+    # From zero down, each unit of the target adds as much.
+    positive = np.maximum(target, np.finfo(np.float64).smallest_normal)
+    return (_score(owner, CRPSLogNormal(), location, scale, positive) + np.maximum(-target, 0.0))[()]
 
 
 def crps_mixture_normal(weights: Any, means: Any, scales: Any, target: Any) -> Any:

@@ -35,7 +35,27 @@ def _centred_ndtr(xp: Any, x: Any) -> Any:
 
 def _erfcx(x: Any) -> Any:
     """Return e^(x²)·erfc(x) for x ≥ 0."""
-    return horner((x - 4.0) / (x + 4.0), ERFCX) / (1.0 + 2.0 * x)
+    return 0.5 * horner(1.0 - 8.0 / (x + 4.0), ERFCX) / (0.5 + x)
+
+
+def _scaled_tail(xp: Any, x: Any) -> Any:
+    return xp.where(x >= 0, _erfcx(xp.abs(x) * math.sqrt(0.5)), xp.nan)
+
+
+def _scaled_tail_exactly(mp: Any, x: Any) -> Any:
+    if x < 0:
+        return mp.nan
+    if x < 1e4:
+        with mp.workprec(mp.prec + 2 * max(0, mp.mag(x))):
+            return mp.exp(x * x / 2) * mp.erfc(x / mp.sqrt(2))
+    # The asymptotic series, whose terms fall below all digits before they grow again.
+    total = term = mp.one
+    k = 1
+    while abs(term) > mp.eps:
+        term *= -(2 * k - 1) / (x * x)
+        total += term
+        k += 1
+    return total * mp.sqrt(2 / mp.pi) / x
 
 
 def _normpdf_exactly(mp: Any, x: Any) -> Any:
@@ -55,6 +75,14 @@ FAMILY = (
         array=_normpdf,
         oracle=_normpdf_exactly,
         latex=r"\varphi\left({0}\right)",
+    ),
+    # e^(x²/2) times twice the upper tail of the standard normal distribution, that is erfcx(x/√2), for x ≥ 0
+    Primitive(
+        name="scaled_tail",
+        derivative=lambda ops, x: (x * ops.scaled_tail(x) - 2 * ops.normpdf(0 * x),),
+        array=_scaled_tail,
+        oracle=_scaled_tail_exactly,
+        latex=r"\operatorname{{erfcx}}\left(\tfrac{{{0}}}{{\sqrt{{2}}}}\right)",
     ),
     # 2Φ(x) - 1 for the distribution function Φ of the standard normal distribution, that is erf(x/√2)
     Primitive(

@@ -28,13 +28,18 @@ def centred_ndtr(x: Scalar) -> Scalar:
     """Return 2Φ(x) - 1 for the distribution function Φ of the standard normal distribution."""
     near = x * SQRT_HALF * polynomial(x * x * 0.5, ERF)
     a = cap(fabs(x), CENTRED_NDTR_IS_ONE)
-    far = copysign(1.0 - exp_of_negative(a * a * -0.5) * erfcx(a * SQRT_HALF), x)
+    far = copysign(1.0 - exp_of_negative(a * a * -0.5) * _erfcx(a * SQRT_HALF), x)
     return select(fabs(x) < SQRT_TWO, near, far)
 
 
-def erfcx(x: Scalar) -> Scalar:
+def scaled_tail(x: Scalar) -> Scalar:
+    """Return e^(x²/2) times twice the upper tail of the standard normal distribution, for x ≥ 0."""
+    return select(x >= 0.0, _erfcx(fabs(x) * SQRT_HALF), math.nan)
+
+
+def _erfcx(x: Scalar) -> Scalar:
     """Return e^(x²)·erfc(x) for x ≥ 0."""
-    return polynomial((x - 4.0) / (x + 4.0), ERFCX) / (1.0 + 2.0 * x)
+    return 0.5 * polynomial(1.0 - 8.0 / (x + 4.0), ERFCX) / (0.5 + x)
 
 
-KERNELS: Mapping[str, Kernel] = {"normpdf": normpdf, "centred_ndtr": centred_ndtr}
+KERNELS: Mapping[str, Kernel] = {"normpdf": normpdf, "scaled_tail": scaled_tail, "centred_ndtr": centred_ndtr}
