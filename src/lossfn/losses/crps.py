@@ -230,6 +230,35 @@ class CRPSLogNormal(PointwiseLoss):
         ),
     )
 
+    # The expressions are written for large scales, too, and too long to be read.
+    @property
+    def formula(self) -> str:
+        return (
+            r"y \left(2 \Phi\left(\omega\right) - 1\right)"
+            r" - 2 e^{\mu + \frac{\sigma^{2}}{2}}"
+            r" \left(\Phi\left(\omega - \sigma\right) + \Phi\left(\frac{\sigma}{\sqrt{2}}\right) - 1\right)"
+            r", \sigma = e^{s}, \omega = \frac{\log{\left(y \right)} - \mu}{\sigma}"
+        )
+
+    @property
+    def gradient_formula(self) -> str:
+        return (
+            r"\begin{pmatrix}L_{\mu} \\ \sigma \left(\sigma L_{\mu} + 2 y \varphi\left(\omega\right)"
+            r" - \frac{e^{\mu + \frac{\sigma^{2}}{4}}}{\sqrt{\pi}}\right)\end{pmatrix}"
+            r", L_{\mu} = L - y \left(2 \Phi\left(\omega\right) - 1\right)"
+        )
+
+    @property
+    def hessian_formula(self) -> str:
+        return (
+            r"\begin{pmatrix}L_{\mu} + \frac{2 y \varphi\left(\omega\right)}{\sigma}"
+            r" & L_{s} + 2 y \omega \varphi\left(\omega\right)"
+            r" \\ L_{s} + 2 y \omega \varphi\left(\omega\right)"
+            r" & L_{s} + \sigma^{2} \left(L_{\mu} + L_{s}\right)"
+            r" + 2 y \varphi\left(\omega\right) \left(\sigma^{2} \omega + \sigma \omega^{2}\right)"
+            r" - \frac{\sigma^{3}}{2 \sqrt{\pi}} e^{\mu + \frac{\sigma^{2}}{4}}\end{pmatrix}"
+        )
+
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         parts = _LogNormal.of(xp, pred, target)
         return xp.maximum(target * xp.centred_ndtr(parts.standardised) + parts.slope, 0.0)
