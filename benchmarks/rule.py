@@ -29,6 +29,7 @@ CHAINS = {
     "CRPSNormal": Claim(10, "in the Hessian the density counts twice, and both terms cancel in part"),
     "CRPSLaplace": Claim(10, "as CRPSNormal, with an exponential for the density"),
     "CRPSLogistic": Claim(10, "as CRPSNormal, with the entropy and the slope of a sigmoid"),
+    "CRPSStudentT": Claim(10, "as CRPSNormal, with powers, and a distribution function that sums a series"),
     "CRPSLogNormal": Claim(
         32, "sums of products with tails of the normal distribution, which cancel where the log-scale is about 0"
     ),

@@ -31,6 +31,7 @@ from lossfn import (
     CRPSLogistic,
     CRPSLogNormal,
     CRPSNormal,
+    CRPSStudentT,
     EpsilonInsensitive,
     Expectile,
     ExponentialMargin,
@@ -467,6 +468,12 @@ ROWS = [
         "formula: (u - 2 log sigmoid(u) - 1) e^s, with its derivatives by mpmath.diff",
         [[-0.54168033196519608576, 0.1261573980648506354]],
         [[[0.21428195005394250735, 0.4285639001078850147], [0.4285639001078850147, 0.9832851982806206648]]],
+    ),
+    Row(
+        CRPSStudentT(df=4.0), [[1.0, 0.5]], [3.0], 1.2329090678260116587,
+        "Jordan, Krüger and Lerch (2019), with mpmath's incomplete Beta function, and its derivatives by mpmath.diff",
+        [[-0.7081575140643363646, -0.18340596030266107047]],
+        [[[0.20787126872332529804, 0.41574253744665059608], [0.41574253744665059608, 0.64807911459064012169]]],
     ),
     Row(
         CRPSLogNormal(), [[1.0, 0.5]], [3.0], 1.5357149436280712496,

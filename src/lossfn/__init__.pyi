@@ -31,9 +31,10 @@ from .losses.crossing import crossing_rate as crossing_rate, rearrange as rearra
 from .losses.crps import (
     CRPSLaplace as CRPSLaplace,
     CRPSLogistic as CRPSLogistic,
-    CRPSLogNormal as CRPSLogNormal,
     CRPSNormal as CRPSNormal,
+    CRPSStudentT as CRPSStudentT,
 )
+from .losses.crps_positive import CRPSLogNormal as CRPSLogNormal
 from .losses.distillation import Distillation as Distillation
 from .losses.focal import AsymmetricFocal as AsymmetricFocal, BinaryFocal as BinaryFocal
 from .losses.heavy_tails import LaplaceNLL as LaplaceNLL, LogisticNLL as LogisticNLL, StudentTNLL as StudentTNLL

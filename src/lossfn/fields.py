@@ -307,6 +307,12 @@ def at_least(low: float, *, default: float, symbol: str, doc: str, **options: An
     return _declare(default, Domain(f"a finite number >= {low:g}", low=low, example=low), symbol, doc, **options)
 
 
+def above(low: float, *, default: float, symbol: str, doc: str, **options: Any) -> Any:
+    """Declare a parameter that is a finite number > ``low``."""
+    domain = Domain(f"a finite number > {low:g}", low=low, open_low=True, example=low + 1)
+    return _declare(default, domain, symbol, doc, **options)
+
+
 def at_most(high: float, *, default: float, symbol: str, doc: str, **options: Any) -> Any:
     """Declare a parameter that is a number <= ``high``, -inf included."""
     domain = Domain(f"a number <= {high:g}, or -inf", high=high, closed_at_infinity=True, example=high)

@@ -13,16 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lossfn import constant, fields
+from lossfn import constant
 from lossfn.equivalents import Equivalent
+from lossfn.fields import above
 from lossfn.losses.heavy_tails import logistic_curvature
 from lossfn.pointwise import PointwiseLoss
-
-ROOT_HALF = math.sqrt(0.5)
-ROOT_HALF_PI = math.sqrt(math.pi / 2)
-ROOT_PI_INVERSE = 1 / math.sqrt(math.pi)
-# Scaled tails beyond it are multiples of 1 / x; its cube is still in the range of float32.
-LARGEST_SCALE = 2.0**40
 
 
 class LocationScaleScore(PointwiseLoss):
@@ -192,152 +187,125 @@ class CRPSLogistic(LocationScaleScore):
         return (logistic_curvature(xp, standardised, log_scale, 1), mixed), (mixed, xp.mulexp(spread, log_scale))
 
 
-class CRPSLogNormal(PointwiseLoss):
-    """Continuous ranked probability score of a log-normal distribution: mean and log-scale of the logarithm.
+class CRPSStudentT(LocationScaleScore):
+    """Continuous ranked probability score of Student's t distribution whose location and log-scale are predicted.
 
-    Elicits both if the logarithm of the target is Gaussian; like every proper score it is best in expectation for the
-    true distribution. For targets above zero with multiplicative noise. In units of the target, so that large targets
-    count for more than in the likelihood, and an exactly fitted row does not make it unbounded. Not convex.
+    Elicits both if the noise is Student's t with these degrees of freedom, which stay fixed: the score has no closed
+    derivative by them. For heavy tails, where ``CRPSNormal`` would take outliers for a wide distribution. In units
+    of the target, never negative, linear in large residuals.
+
+    Parameters
+    ----------
+    df : float
+        Degrees of freedom, more than 1: 3 to 5 are usual, and many are the normal distribution.
 
     References
     ----------
-    .. [1] Baran and Lerch (2015), "Log-normal distribution based ensemble model output statistics models for
-       probabilistic wind-speed forecasting", doi:10.1002/qj.2521.
+    .. [1] Jordan, Krüger and Lerch (2019), "Evaluating probabilistic forecasts with scoringRules",
+       doi:10.18637/jss.v090.i12.
 
     See Also
     --------
-    LogNormalNLL : the likelihood of the same prediction.
+    StudentTNLL : the likelihood, with degrees of freedom that are predicted, too.
 
     Examples
     --------
-    >>> from lossfn import CRPSLogNormal
-    >>> value, gradient = CRPSLogNormal().value_and_gradient([[0.0, 0.0]], [4.0])
+    >>> from lossfn import CRPSStudentT
+    >>> value, gradient = CRPSStudentT(df=5.0).value_and_gradient([[1.0, 0.0]], [3.0])
     >>> print(value.round(6), gradient.round(6))
-    1.983407 [[-1.353965 -0.857488]]
+    1.397036 [[-0.898061 -0.399085]]
     """
 
-    target = fields.POSITIVE
-    heads = ("location", "log_scale")
-    elicits = "mean and standard deviation of the logarithm"
-    lower_bound = 0.0
-    head_symbols = (r"\mu", "s")
+    df: float = above(1.0, default=4.0, symbol=r"\nu", doc="degrees of freedom")
+
+    elicits = "Student-t location and scale"
+    variants = ({}, {"df": 2.0}, {"df": 30.0})
     equivalents = (
-        Equivalent(
-            "scoringrules",
-            "scoringrules.crps_lognormal(target, pred[..., 0], numpy.exp(pred[..., 1]))",
-            rows="(target > 0) & (abs(pred[:, 1]) < 1)",
-            note="loses digits to differences where the scale is small, and overflows where it is large",
-        ),
+        Equivalent("scoringrules", "scoringrules.crps_t(target, df, pred[..., 0], numpy.exp(pred[..., 1]))"),
     )
 
-    # The expressions are written for large scales, too, and too long to be read.
+    # The expressions are written for all sizes of residual and scale, and too long to be read.
     @property
     def formula(self) -> str:
         return (
-            r"y \left(2 \Phi\left(\omega\right) - 1\right)"
-            r" - 2 e^{\mu + \frac{\sigma^{2}}{2}}"
-            r" \left(\Phi\left(\omega - \sigma\right) + \Phi\left(\frac{\sigma}{\sqrt{2}}\right) - 1\right)"
-            r", \sigma = e^{s}, \omega = \frac{\log{\left(y \right)} - \mu}{\sigma}"
+            r"\sigma \left(\omega \left(2 F_{\nu}\left(\omega\right) - 1\right) + c\right),"
+            r" \sigma = e^{s}, \omega = \frac{y - \mu}{\sigma}, c ="
+            r" 2 f_{\nu}\left(\omega\right) \frac{\nu + \omega^{2}}{\nu - 1} - \frac{2 \sqrt{\nu}}{\nu - 1}"
+            r" \frac{B\left(\frac{1}{2}, \nu - \frac{1}{2}\right)}"
+            r"{B\left(\frac{1}{2}, \frac{\nu}{2}\right)^{2}}"
         )
 
     @property
     def gradient_formula(self) -> str:
-        return (
-            r"\begin{pmatrix}L_{\mu} \\ \sigma \left(\sigma L_{\mu} + 2 y \varphi\left(\omega\right)"
-            r" - \frac{e^{\mu + \frac{\sigma^{2}}{4}}}{\sqrt{\pi}}\right)\end{pmatrix}"
-            r", L_{\mu} = L - y \left(2 \Phi\left(\omega\right) - 1\right)"
-        )
+        return r"\begin{pmatrix}1 - 2 F_{\nu}\left(\omega\right) \\ \sigma c\end{pmatrix}"
 
     @property
     def hessian_formula(self) -> str:
         return (
-            r"\begin{pmatrix}L_{\mu} + \frac{2 y \varphi\left(\omega\right)}{\sigma}"
-            r" & L_{s} + 2 y \omega \varphi\left(\omega\right)"
-            r" \\ L_{s} + 2 y \omega \varphi\left(\omega\right)"
-            r" & L_{s} + \sigma^{2} \left(L_{\mu} + L_{s}\right)"
-            r" + 2 y \varphi\left(\omega\right) \left(\sigma^{2} \omega + \sigma \omega^{2}\right)"
-            r" - \frac{\sigma^{3}}{2 \sqrt{\pi}} e^{\mu + \frac{\sigma^{2}}{4}}\end{pmatrix}"
+            r"\begin{pmatrix}\frac{2 f_{\nu}\left(\omega\right)}{\sigma} & 2 \omega f_{\nu}\left(\omega\right)"
+            r" \\ 2 \omega f_{\nu}\left(\omega\right)"
+            r" & \sigma \left(c + 2 \omega^{2} f_{\nu}\left(\omega\right)\right)\end{pmatrix}"
         )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        parts = _LogNormal.of(xp, pred, target)
-        return xp.maximum(target * xp.centred_ndtr(parts.standardised) + parts.slope, 0.0)
+        return student_t_score(xp, self.df, pred, target)
 
     def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        parts = _LogNormal.of(xp, pred, target)
-        return parts.slope, parts.by_log_scale
+        location, log_scale = pred
+        parts = _StudentT.of(xp, self.df, pred, target)
+        sign_like = xp.centred_t(xp.mulexp(location - target, -log_scale), self.df)
+        return sign_like, xp.mulexp(parts.spread, log_scale)
 
     def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        parts = _LogNormal.of(xp, pred, target)
-        mixed = parts.by_log_scale + xp.xmul(parts.density, parts.standardised)
-        location = parts.slope + xp.mulexp(parts.density, -pred[1])
-        return (location, mixed), (mixed, parts.by_log_scale_twice)
-
-    def closed_form_constant(self, target: Any, weight: Any) -> Any:
-        logarithm = np.log(target)
-        centre = constant.weighted_quantile(logarithm, weight, 0.5)
-        spread = constant.weighted_mean(np.abs(logarithm - centre), weight)
-        if spread == 0.0:
-            return np.array([centre, -math.inf])
-        # The unit of the target moves the location alone.
-        start = (0.0, math.log(spread))
-        location, log_scale = constant.first_two_heads(self, np.exp(logarithm - centre), weight, start)
-        return np.array([centre + location, log_scale])
+        location, log_scale = pred
+        parts = _StudentT.of(xp, self.df, pred, target)
+        height = 2 * parts.centre
+        share = parts.root_of_decay * parts.root_of_decay * xp.unit(parts.scaled)
+        # As a multiple of its root, because density and scale may be beyond the dtype where their quotient is not.
+        near = xp.mulexp(parts.root_of_decay * xp.rh(parts.scaled), -log_scale / 2)
+        far = xp.mulexp(parts.root_of_decay * xp.unit(parts.scaled) / xp.abs(location - target), log_scale / 2)
+        twice_by_location = height * xp.where(parts.is_near, near * near, self.df * far * far)
+        mixed = -height * xp.sqrt(self.df) * share * xp.rh(parts.scaled)
+        spread = parts.spread + height * self.df * share * xp.unit(parts.scaled)
+        return (twice_by_location, mixed), (mixed, xp.mulexp(spread, log_scale))
 
 
-class _LogNormal(NamedTuple):
-    """What value and derivatives share, for the standardised logarithm ω of the target y and the scale σ.
+def student_t_score(xp: Any, df: Any, pred: Any, target: Any) -> Any:
+    """Return the score of Student's t for the two heads, as an expression."""
+    location, log_scale = pred
+    size = xp.abs(location - target)
+    spread = _StudentT.of(xp, df, pred, target).spread
+    return size * xp.centred_t(xp.mulexp(size, -log_scale), df) + xp.mulexp(spread, log_scale)
 
-    ``slope`` is the derivative by the location, m·(1 − 2Φ(ω − σ) + 1 − 2Φ(σ/√2)) for the mean m = e^(μ + σ²/2), and
-    ``density`` is 2y·φ(ω). Where σ is large and y below the middle, m may overflow: there all is a sum of multiples of
-    e^(μ + σ²/4) and of y·e^(-ω²/2), with tails of the normal distribution over its density.
+
+class _StudentT(NamedTuple):
+    """What the derivatives share, for the standardised residual u, ``scaled`` = u/√ν and q = u²/ν.
+
+    ``centre`` is the density of u at zero, and that of u is centre·D/(1 + q) for the decay D = (1 + q)^((1 - ν)/2).
+    ``spread`` is the score less |u|·(2F(u) - 1), for a scale of 1.
     """
 
-    standardised: Any
-    density: Any
-    slope: Any
-    by_log_scale: Any
-    by_log_scale_twice: Any
+    is_near: Any
+    scaled: Any
+    centre: Any
+    root_of_decay: Any
+    spread: Any
 
     @classmethod
-    def of(cls, xp: Any, pred: Any, target: Any) -> _LogNormal:
+    def of(cls, xp: Any, df: Any, pred: Any, target: Any) -> _StudentT:
         location, log_scale = pred
-        scale = xp.exp(log_scale)
-        deviation = xp.log(target) - location
-        standardised = xp.mulexp(deviation, -log_scale)
-        density = 2 * target * xp.normpdf(standardised)
-        beyond = standardised - scale
-        is_far = xp.logical_and(scale >= 1.0, beyond < 0.0)
-        # Where two predictions differ, their difference is σ√2 times a standard normal number.
-        between = scale * ROOT_HALF
-
-        exponent = location + scale * scale / 2
-        signs = xp.centred_ndtr(beyond) + xp.centred_ndtr(between)
-        share = xp.exp(-scale * scale / 4) * ROOT_PI_INVERSE
-        by_mean = scale * signs + share
-        # Mean and scale may be beyond the dtype where their product is not, and it is one multiple of them.
-        scaled_mean, scaled_density = xp.exp(exponent + log_scale), xp.mulexp(density, log_scale)
-        near_by_scale = scaled_density - scaled_mean * by_mean
-        twice_by_mean = by_mean + scale * (signs + scale * (by_mean + share / 2))
-        near_twice = scaled_density * (1 + scale * scale) - scaled_mean * twice_by_mean
-
-        # Where they matter, larger scales have let everything overflow.
-        size = xp.minimum(xp.where(is_far, scale, 1.0), LARGEST_SCALE)
-        distance = xp.minimum(xp.where(is_far, -beyond, 1.0), LARGEST_SCALE)
-        growth = xp.exp(location + (scale - between) * (scale + between) / 2)
-        tail, target_tail = xp.scaled_tail(size * ROOT_HALF), xp.scaled_tail(distance)
-        kernel = target * xp.exp(-standardised * standardised / 2)
-        ratio = target_tail * ROOT_HALF_PI
-        far_by_scale = growth * (size * tail - ROOT_PI_INVERSE) + density * (1 - size * ratio)
-        by_growth = tail + size * (size * tail - 1.5 * ROOT_PI_INVERSE)
-        # An infinite multiple of the mean outgrows that of the target.
-        counts = growth < math.inf
-        by_target = xp.where(counts, density * (size * (1 - size * ratio) - ratio), 0.0)
-        far_twice = far_by_scale + scale * (growth * by_growth + by_target)
-
-        slope = xp.where(is_far, growth * tail - kernel * target_tail, -xp.exp(exponent) * signs)
-        by_scale = xp.where(is_far, scale * far_by_scale, near_by_scale)
-        moved = xp.xmul(density, standardised * standardised) + xp.xmul(density, deviation)
-        moved = xp.where(counts, xp.mulexp(moved, log_scale), 0.0)
-        by_scale_twice = xp.where(is_far, scale * far_twice, near_twice) + moved
-        return cls(standardised, density, slope, by_scale, by_scale_twice)
+        residual = location - target
+        log_df = xp.log(df)
+        scaled = xp.mulexp(residual, -log_scale) / xp.sqrt(df)
+        is_near = xp.abs(scaled) < 1.0
+        finite = xp.abs(scaled) < math.inf
+        beyond = 2 * (xp.log(xp.abs(residual)) - log_scale) - log_df
+        logarithm = xp.where(finite, xp.log1psq(scaled), beyond)
+        half = (df - 1) / 2
+        centre = xp.t_centre_density(df)
+        # Near ν = 1 numerator and denominator vanish together.
+        spread = xp.t_centre_score(df) + centre * df / half * xp.expm1(-half * logarithm)
+        # A power of the root keeps the digits of a large exponent, and the exponent those of the root next to 1.
+        by_power = xp.power(xp.rh(scaled), half)
+        decay = xp.where(xp.logical_or(is_near, xp.logical_not(finite)), xp.exp(-half / 2 * logarithm), by_power)
+        return cls(is_near, scaled, centre, decay, spread)

@@ -8,7 +8,8 @@ from lossfn.losses.binary import BinaryConfidencePenalty, BinaryCrossEntropy, Sq
 from lossfn.losses.binomial import Binomial
 from lossfn.losses.bounded_margin import Ramp, SavageMargin, SigmoidMargin, ZeroOne
 from lossfn.losses.counts import NegativeBinomial, Poisson, ZeroInflatedPoisson
-from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSLogNormal, CRPSNormal
+from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSNormal, CRPSStudentT
+from lossfn.losses.crps_positive import CRPSLogNormal
 from lossfn.losses.distillation import Distillation
 from lossfn.losses.focal import AsymmetricFocal, BinaryFocal
 from lossfn.losses.heavy_tails import LaplaceNLL, LogisticNLL, StudentTNLL
@@ -109,6 +110,7 @@ LOSSES = (
     CRPSNormal,
     CRPSLaplace,
     CRPSLogistic,
+    CRPSStudentT,
     CRPSLogNormal,
 )
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from lossfn import checks
 from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.namespaces import array_namespace, compatible
 from lossfn.fields import NONNEGATIVE, Domain
-from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSLogNormal, CRPSNormal
+from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSNormal, CRPSStudentT, student_t_score
+from lossfn.losses.crps_positive import CRPSLogNormal
 from lossfn.pointwise import PointwiseLoss
 
 MORE_THAN_ONE = Domain("a number > 1", low=1.0, open_low=True, cure="up to one degree of freedom there is no mean")
@@ -65,7 +66,9 @@ def crps_logistic(location: Any, scale: Any, target: Any) -> Any:
 
 
 def crps_student_t(df: Any, location: Any, scale: Any, target: Any) -> Any:
-    """Return the score of Student's t distribution with more than one degree of freedom, of NumPy arrays.
+    """Return the score of Student's t distribution with more than one degree of freedom.
+
+    Arrays of ``df`` are for NumPy.
 
     References
     ----------
@@ -78,21 +81,14 @@ def crps_student_t(df: Any, location: Any, scale: Any, target: Any) -> Any:
     >>> print(crps_student_t(5.0, 0.0, 1.0, [0.0, 2.0]).round(6))
     [0.257025 1.397036]
     """
-    from scipy.special import betaln, stdtr
-
     owner = "crps_student_t"
+    if isinstance(df, (int, float)) and df > 1:
+        return _score(owner, CRPSStudentT(df=df), location, scale, target)
     df, location, scale, target = _arrays(owner, df=df, location=location, scale=scale, target=target)
     _check(owner, "df", df, MORE_THAN_ONE)
     _check(owner, "scale", scale, NONNEGATIVE)
-    size = np.abs(target - location)
     with np.errstate(all="ignore"):
-        standardised = np.where(size == 0, 0.0, size / scale)
-        # The density times (ν + u²)/(ν - 1), and the mean distance of two draws, by Beta functions, which do not
-        # overflow where Gamma functions do.
-        log_beta = betaln(0.5, df / 2)
-        decay = np.exp((1 - df) / 2 * np.log1p(standardised**2 / df) - log_beta)
-        spread = np.sqrt(df) / (df - 1) * 2 * (decay - np.exp(betaln(0.5, df - 0.5) - 2 * log_beta))
-        return size * (1 - 2 * stdtr(df, -standardised)) + scale * spread
+        return student_t_score(array_namespace("numpy", target.dtype, None), df, (location, np.log(scale)), target)
 
 
 def crps_lognormal(location: Any, scale: Any, target: Any) -> Any:

@@ -17,6 +17,7 @@ from lossfn.engine.primitives import (
     logistic,
     normal,
     piecewise,
+    student_t,
     tempered,
 )
 from lossfn.engine.primitives.forms import accept_numbers, precise
@@ -33,6 +34,7 @@ FAMILIES = (
     normal.FAMILY,
     gamma.FAMILY,
     piecewise.FAMILY,
+    student_t.FAMILY,
     tempered.FAMILY,
     factorial.FAMILY,
 )

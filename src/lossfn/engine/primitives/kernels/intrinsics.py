@@ -20,6 +20,7 @@ from lossfn.engine.primitives.kernels import (
     normal,
     piecewise,
     power,
+    student_t,
     tempered,
 )
 from lossfn.engine.primitives.kernels.scalar import FLOAT32, Format, Kernel, Mask, Scalar
@@ -35,6 +36,7 @@ KERNELS: dict[str, Kernel] = {
     **normal.KERNELS,
     **gamma.KERNELS,
     **piecewise.KERNELS,
+    **student_t.KERNELS,
     **tempered.KERNELS,
     **factorial.KERNELS,
 }
