@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from lossfn.engine.primitives.coefficients import Polynomial
-from lossfn.engine.primitives.forms import horner
+from lossfn.engine.primitives.forms import horner, log_gamma
 from lossfn.engine.primitives.primitive import Primitive
 
 # Interpolated at Chebyshev nodes in 90-digit arithmetic. In v = 2y - 1, 1 + log(y!)/y for 0 <= y <= 1: relative error
@@ -137,7 +137,7 @@ def _excess_exactly(mp: Any, y: Any) -> Any:
 @lru_cache(maxsize=64)
 def _log_factorial(mp: Any, y: Any, _precision: int) -> Any:
     # Slow, and asked for many predictions beside one target.
-    return mp.loggamma(y + 1)
+    return log_gamma(mp, y + 1)
 
 
 def _error_exactly(mp: Any, y: Any) -> Any:

@@ -106,3 +106,16 @@ def sign_of_infinity(mp: Any, x: Any) -> Any:
     if x == 0:
         return mp.nan
     return mp.inf if x > 0 else -mp.inf
+
+
+def log_gamma(mp: Any, x: Any) -> Any:
+    """Return log Γ(x) for positive x, from further up, where Stirling's series has all digits.
+
+    For each precision of a few thousand bits anew, mpmath takes seconds to prepare its Taylor series.
+    """
+    with mp.workprec(mp.prec + 64):
+        product = mp.one
+        for _ in range(max(0, int(0.4 * mp.prec - x) + 1)):
+            product *= x
+            x += 1
+        return mp.loggamma(x) - mp.log(product)

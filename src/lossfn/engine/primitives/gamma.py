@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any, NoReturn
 
-from lossfn.engine.primitives.forms import LOG2, horner
+from lossfn.engine.primitives.forms import LOG2, horner, log_gamma
 from lossfn.engine.primitives.gamma_coefficients import (
     FAR,
     FAR_CURVATURE,
@@ -59,7 +59,7 @@ def _exactly(mp: Any, order: int, log_df: Any, precision: int) -> Any:
     with mp.workprec(precision + 128):
         half = x + mp.mpf(1) / 2
         if order == 0:
-            return mp.loggamma(half) - mp.loggamma(x) - mp.log(x) / 2
+            return log_gamma(mp, half) - log_gamma(mp, x) - mp.log(x) / 2
         slope = x * (mp.psi(0, half) - mp.psi(0, x))
         return slope - mp.mpf(1) / 2 if order == 1 else slope + x * x * (mp.psi(1, half) - mp.psi(1, x))
 

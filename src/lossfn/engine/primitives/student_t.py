@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from lossfn.engine.primitives.coefficients import Polynomial
-from lossfn.engine.primitives.forms import horner
+from lossfn.engine.primitives.forms import horner, log_gamma
 from lossfn.engine.primitives.gamma import FAMILY as GAMMA
 from lossfn.engine.primitives.primitive import Primitive
 
@@ -160,7 +160,7 @@ def _centre_density_exactly(mp: Any, df: Any) -> Any:
             # Of whole numbers mpmath has the Gamma function at once.
             ratio = mp.gamma(half + mp.mpf(1) / 2) / mp.gamma(half)
         else:
-            ratio = mp.exp(mp.loggamma(half + mp.mpf(1) / 2) - mp.loggamma(half))
+            ratio = mp.exp(log_gamma(mp, half + mp.mpf(1) / 2) - log_gamma(mp, half))
         return ratio / mp.sqrt(mp.pi * df)
 
 
