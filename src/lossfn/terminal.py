@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from rich.console import Console
 
 # Where output goes to a file, it is as wide as this.
@@ -32,3 +38,31 @@ class Terminal:
     def print(self, text: str = "", *, style: str = "") -> None:
         """Print a text, wrapped to the width of the terminal."""
         self.out.print(self.plain(text), style=style or None)
+
+
+@contextmanager
+def remembered_interrupts() -> Iterator[Callable[[], None]]:
+    """Give a function that raises Ctrl-C again, should a library have swallowed it.
+
+    Libraries try what they may import, and take any exception for its absence.
+    """
+    received = threading.Event()
+
+    def interrupt(_number: int, _frame: Any) -> None:
+        received.set()
+        raise KeyboardInterrupt
+
+    def raise_again() -> None:
+        if received.is_set():
+            raise KeyboardInterrupt
+
+    # Only the main thread may say what a signal does, and a program in the background ignores this one.
+    in_charge = threading.current_thread() is threading.main_thread()
+    in_charge = in_charge and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if in_charge:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield raise_again
+    finally:
+        if in_charge:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

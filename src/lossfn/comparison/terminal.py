@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from lossfn.terminal import WIDTH, Terminal
+from lossfn.terminal import WIDTH, Terminal, remembered_interrupts
 
 from .formatting import count, shorten
 from .tables import Cell, score_table
@@ -41,9 +41,15 @@ class Screen(Terminal):
 
         parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         watched = self.error.is_terminal
-        with Progress(*parts, TimeRemainingColumn(), console=self.error, transient=True, disable=not watched) as bar:
+        bar = Progress(*parts, TimeRemainingColumn(), console=self.error, transient=True, disable=not watched)
+        with remembered_interrupts() as raise_again, bar:
             task = bar.add_task("Preparing", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total, description="Training and scoring")
+
+            def move(done: int, total: int) -> None:
+                raise_again()
+                bar.update(task, completed=done, total=total, description="Training and scoring")
+
+            yield move
 
     def show(self, result: Comparison) -> None:
         """Print the table of scores, how to read it, and the recommendation."""
