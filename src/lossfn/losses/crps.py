@@ -228,7 +228,7 @@ class CRPSStudentT(LocationScaleScore):
     @property
     def formula(self) -> str:
         return (
-            r"\sigma \left(\omega \left(2 F_{\nu}\left(\omega\right) - 1\right) + c\right),"
+            r"\left(\omega \left(2 F_{\nu}\left(\omega\right) - 1\right) + c\right) \sigma,"
             r" \sigma = e^{s}, \omega = \frac{y - \mu}{\sigma}, c ="
             r" 2 f_{\nu}\left(\omega\right) \frac{\nu + \omega^{2}}{\nu - 1} - \frac{2 \sqrt{\nu}}{\nu - 1}"
             r" \frac{B\left(\frac{1}{2}, \nu - \frac{1}{2}\right)}"
@@ -237,14 +237,14 @@ class CRPSStudentT(LocationScaleScore):
 
     @property
     def gradient_formula(self) -> str:
-        return r"\begin{pmatrix}1 - 2 F_{\nu}\left(\omega\right) \\ \sigma c\end{pmatrix}"
+        return r"\begin{pmatrix}1 - 2 F_{\nu}\left(\omega\right) \\ c \sigma\end{pmatrix}"
 
     @property
     def hessian_formula(self) -> str:
         return (
             r"\begin{pmatrix}\frac{2 f_{\nu}\left(\omega\right)}{\sigma} & 2 \omega f_{\nu}\left(\omega\right)"
             r" \\ 2 \omega f_{\nu}\left(\omega\right)"
-            r" & \sigma \left(c + 2 \omega^{2} f_{\nu}\left(\omega\right)\right)\end{pmatrix}"
+            r" & \left(c + 2 \omega^{2} f_{\nu}\left(\omega\right)\right) \sigma\end{pmatrix}"
         )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:

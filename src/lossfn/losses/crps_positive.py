@@ -73,8 +73,8 @@ class CRPSLogNormal(PointwiseLoss):
     @property
     def gradient_formula(self) -> str:
         return (
-            r"\begin{pmatrix}L_{\mu} \\ \sigma \left(\sigma L_{\mu} + 2 y \varphi\left(\omega\right)"
-            r" - \frac{e^{\mu + \frac{\sigma^{2}}{4}}}{\sqrt{\pi}}\right)\end{pmatrix}"
+            r"\begin{pmatrix}L_{\mu} \\ \left(L_{\mu} \sigma + 2 y \varphi\left(\omega\right)"
+            r" - \frac{e^{\mu + \frac{\sigma^{2}}{4}}}{\sqrt{\pi}}\right) \sigma\end{pmatrix}"
             r", L_{\mu} = L - y \left(2 \Phi\left(\omega\right) - 1\right)"
         )
 
@@ -84,7 +84,7 @@ class CRPSLogNormal(PointwiseLoss):
             r"\begin{pmatrix}L_{\mu} + \frac{2 y \varphi\left(\omega\right)}{\sigma}"
             r" & L_{s} + 2 y \omega \varphi\left(\omega\right)"
             r" \\ L_{s} + 2 y \omega \varphi\left(\omega\right)"
-            r" & L_{s} + \sigma^{2} \left(L_{\mu} + L_{s}\right)"
+            r" & L_{s} + \left(L_{\mu} + L_{s}\right) \sigma^{2}"
             r" + 2 y \varphi\left(\omega\right) \left(\sigma^{2} \omega + \sigma \omega^{2}\right)"
             r" - \frac{\sigma^{3}}{2 \sqrt{\pi}} e^{\mu + \frac{\sigma^{2}}{4}}\end{pmatrix}"
         )

@@ -200,9 +200,10 @@ def _bracketed(inside: Block, opening: str = "(", closing: str = ")") -> Block:
 
 def _fraction(above: Block, below: Block) -> Block:
     if len(above.lines) == len(below.lines) == 1:
-        if above.kind not in ("atom", "brackets", "product"):
+        # The name of a function that stands alone is a symbol.
+        if above.kind not in ("atom", "brackets", "product", "function"):
             above = _bracketed(above)
-        if below.kind not in ("atom", "brackets"):
+        if below.kind not in ("atom", "brackets", "function"):
             below = _bracketed(below)
         return Block((f"{above.lines[0]}/{below.lines[0]}",))
     width = max(above.width, below.width)
