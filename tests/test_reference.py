@@ -43,6 +43,13 @@ def test_formulas_read_as_they_are_written_by_hand(latex: str, text: str) -> Non
     assert plain_formula(latex) == text.replace("\N{APOSTROPHE}", "\N{PRIME}")
 
 
+def test_a_matrix_that_is_too_wide_is_shown_by_its_entries() -> None:
+    column, square = r"\begin{pmatrix}a + b \\ c\end{pmatrix}", r"\begin{pmatrix}a + b & c \\ 0 & d\end{pmatrix}"
+    assert plain_formula(column, 7) == "⎛a + b⎞\n⎝c    ⎠"
+    assert plain_formula(column, 6) == "1   a + b\n2   c"
+    assert plain_formula(square, 10) == "1, 1   a + b\n1, 2   c\n2, 1   0\n2, 2   d"
+
+
 @pytest.mark.parametrize("loss", VARIANTS, ids=label)
 def test_every_formula_has_a_text_without_latex(loss) -> None:
     sheet = Sheet(loss)

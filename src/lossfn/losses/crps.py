@@ -228,8 +228,8 @@ class CRPSStudentT(LocationScaleScore):
     @property
     def formula(self) -> str:
         return (
-            r"\left(\omega \left(2 F_{\nu}\left(\omega\right) - 1\right) + c\right) \sigma,"
-            r" \sigma = e^{s}, \omega = \frac{y - \mu}{\sigma}, c ="
+            r"\left(\omega \left(2 F_{\nu}\left(\omega\right) - 1\right) + c\right) \sigma,\qquad \sigma = e^{s},"
+            r"\qquad \omega = \frac{y - \mu}{\sigma},\qquad c ="
             r" 2 f_{\nu}\left(\omega\right) \frac{\nu + \omega^{2}}{\nu - 1} - \frac{2 \sqrt{\nu}}{\nu - 1}"
             r" \frac{B\left(\frac{1}{2}, \nu - \frac{1}{2}\right)}"
             r"{B\left(\frac{1}{2}, \frac{\nu}{2}\right)^{2}}"

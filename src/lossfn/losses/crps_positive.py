@@ -67,7 +67,8 @@ class CRPSLogNormal(PointwiseLoss):
             r"y \left(2 \Phi\left(\omega\right) - 1\right)"
             r" - 2 e^{\mu + \frac{\sigma^{2}}{2}}"
             r" \left(\Phi\left(\omega - \sigma\right) + \Phi\left(\frac{\sigma}{\sqrt{2}}\right) - 1\right)"
-            r", \sigma = e^{s}, \omega = \frac{\log{\left(y \right)} - \mu}{\sigma}"
+            r",\qquad \sigma = e^{s},\qquad \omega = \frac{\log{\left(y \right)} - \mu}{\sigma}"
+            r",\qquad L_{\mu} = L - y \left(2 \Phi\left(\omega\right) - 1\right)"
         )
 
     @property
@@ -75,7 +76,6 @@ class CRPSLogNormal(PointwiseLoss):
         return (
             r"\begin{pmatrix}L_{\mu} \\ \left(L_{\mu} \sigma + 2 y \varphi\left(\omega\right)"
             r" - \frac{e^{\mu + \frac{\sigma^{2}}{4}}}{\sqrt{\pi}}\right) \sigma\end{pmatrix}"
-            r", L_{\mu} = L - y \left(2 \Phi\left(\omega\right) - 1\right)"
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ TALL = {
     "}": "⎫⎬⎪⎭",
     "|": "││││",
 }
+MATRIX = r"\begin{pmatrix}"
 SIGNS = ("+", "−", "±")
 PUNCTUATION = {",": "comma", "(": "open", "[": "open", ")": "close", "]": "close"}
 RELATIONS = ("=", "<", ">", "≤", "≥", "\N{LOGICAL AND}", "\N{LOGICAL OR}", "≠", "∈", "→", "·", "×")
@@ -53,8 +55,10 @@ def _padded(line: str, width: int) -> str:
     return line + " " * (width - _width(line))
 
 
-def plain_formula(latex: str) -> str:
+def plain_formula(latex: str, width: float = math.inf) -> str:
     r"""Return a formula as text, of several lines where it has cases or a matrix.
+
+    A matrix that is wider than ``width`` is shown by its entries, with the numbers of their rows and columns.
 
     Examples
     --------
@@ -66,7 +70,20 @@ def plain_formula(latex: str) -> str:
 
     # Without a space the converter takes the two names for one.
     tree = ElementTree.fromstring(convert(latex.replace(r"\log\cosh", r"\log\,\cosh")))
-    return "\n".join(line.rstrip() for line in _block(tree).lines)
+    lines = _block(tree).lines
+    if max(map(_width, lines)) > width and latex.startswith(MATRIX) and latex.count(MATRIX) == 1:
+        lines = _entries(tree)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _entries(tree: Element) -> tuple[str, ...]:
+    """Return the entries of the matrix that a formula consists of."""
+    table = next(element for element in tree.iter() if element.tag.endswith("mtable"))
+    lines: list[str] = []
+    for row, cells in enumerate(table, start=1):
+        for column, cell in enumerate(cells, start=1):
+            lines += _beside(f"{row}, {column}   " if len(cells) > 1 else f"{row}   ", _row(list(cell))).lines
+    return tuple(lines)
 
 
 def _block(element: Element) -> Block:

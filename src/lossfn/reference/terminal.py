@@ -65,7 +65,8 @@ class Reference(Terminal):
 
     def _formulas(self, sheet: Sheet) -> list[tuple[str, str]]:
         formulas = [*sheet.formulas.items(), *(("where", definition) for definition in sheet.definitions)]
-        return [(name, plain_formula(latex) if self.knows_unicode else latex) for name, latex in formulas]
+        room = self.out.width - max(len(name) for name, _ in formulas) - 3 * INDENT
+        return [(name, plain_formula(latex, room) if self.knows_unicode else latex) for name, latex in formulas]
 
     def _parameter(self, parameter: ParameterSheet) -> str:
         symbol = f", {plain_formula(parameter.symbol)} in formulas" if parameter.symbol and self.knows_unicode else ""
