@@ -11,7 +11,7 @@ from conftest import label
 from scipy import special, stats
 from sympy.parsing.sympy_parser import implicit_multiplication, parse_expr, standard_transformations
 
-from lossfn import CRPSLogNormal, CRPSStudentT
+from lossfn import CRPSLogNormal, CRPSStudentT, StudentTNLL
 from lossfn.reference.formula import plain_formula
 from lossfn.reference.sheet import DEFINITIONS
 
@@ -22,16 +22,17 @@ FUNCTIONS = {
     "F_ν": lambda x: stats.t.cdf(x, DF),
     "f_ν": lambda x: stats.t.pdf(x, DF),
     "B": special.beta,
+    "Γ": special.gamma,
+    "ψ": special.digamma,
+    "ψ_1": lambda x: special.polygamma(1, x),
 }
-SIGNS = {"−": "-", "²": "**2", "³": "**3", "^": "**"}
+SIGNS = {"−": "-", "²": "**2", "³": "**3", "^": "**", "₁": "_1", "₂": "_2"}
 # What parts the entries of a matrix.
 SEPARATOR = re.compile(r"\s*\\(?:begin|end)\{pmatrix\}\s*|\s+&\s+|\s+\\\\\s+")
 
 
 def evaluate(text: str, known: dict[str, float]) -> float:
-    """Return the number that a formula has, as the terminal shows it."""
-    for sign, meaning in SIGNS.items():
-        text = text.replace(sign, meaning)
+    """Return the number that a formula has, in Python's signs."""
     text = re.sub(r"√(\w)", r"sqrt(\1)", text)
     names: dict[str, Any] = {name: sympy.Function(name) for name in FUNCTIONS}
     names |= {name: sympy.Symbol(name) for name in known} | {"e": sympy.E, "π": sympy.pi}
@@ -42,18 +43,31 @@ def evaluate(text: str, known: dict[str, float]) -> float:
 
 def entries(formula: str, known: dict[str, float]) -> list[float]:
     """Return the number of a formula, or those of the matrix that it is."""
-    return [evaluate(plain_formula(part), known) for part in SEPARATOR.split(formula) if part]
+    return [evaluate(shown(part), known) for part in SEPARATOR.split(formula) if part]
 
 
-@pytest.mark.parametrize("loss", [CRPSLogNormal(), CRPSStudentT(df=DF)], ids=label)
-@pytest.mark.parametrize(("location", "log_scale", "target"), [(0.3, -0.4, 2.0), (-1.0, 0.5, 0.7), (2.0, 0.1, 1.5)])
-def test_they_have_the_values_that_are_computed(loss: Any, location: float, log_scale: float, target: float) -> None:
-    row = [[location, log_scale]], [target]
-    value, gradient = loss.value_and_gradient(*row)
+def shown(formula: str) -> str:
+    """Return a formula as the terminal shows it, with Python's signs."""
+    text = plain_formula(formula)
+    for sign, meaning in SIGNS.items():
+        text = text.replace(sign, meaning)
+    return text
+
+
+@pytest.mark.parametrize("loss", [CRPSLogNormal(), CRPSStudentT(df=DF), StudentTNLL()], ids=label)
+@pytest.mark.parametrize(("location", "size", "third", "target"), [(0.3, -0.4, 0.7, 2.0), (2.0, 0.5, -1.0, 0.7)])
+def test_they_have_the_values_that_are_computed(
+    loss: Any, location: float, size: float, third: float, target: float
+) -> None:
+    heads = [location, size, third][: len(loss.heads)]
+    value, gradient = loss.value_and_gradient([heads], [target])
+    known = {plain_formula(symbol): head for symbol, head in zip(loss.head_symbols, heads, strict=True)}
+    known |= {"y": target, "L": value, "L_s": gradient[0, 1]} | ({"ν": DF} if isinstance(loss, CRPSStudentT) else {})
     formula, *definitions = loss.formula.split(DEFINITIONS)
-    known = {"μ": location, "s": log_scale, "y": target, "ν": DF, "L": value, "L_s": gradient[0, 1]}
-    for name, text in (plain_formula(definition).split(" = ") for definition in definitions):
+    for definition in definitions:
+        name, text = shown(definition).split(" = ")
         known[name] = evaluate(text, known)
+    hessian = loss.hessian([heads], [target])[0]
     assert entries(formula, known) == pytest.approx([value], rel=1e-12)
-    assert entries(loss.gradient_formula, known) == pytest.approx(gradient[0].tolist(), rel=1e-11)
-    assert entries(loss.hessian_formula, known) == pytest.approx(loss.hessian(*row)[0].ravel().tolist(), rel=1e-11)
+    assert entries(loss.gradient_formula, known) == pytest.approx(gradient[0].tolist(), rel=1e-10)
+    assert entries(loss.hessian_formula, known) == pytest.approx(hessian.ravel().tolist(), rel=1e-10)

@@ -37,7 +37,7 @@ from .losses.crps import (
 from .losses.crps_positive import CRPSLogNormal as CRPSLogNormal
 from .losses.distillation import Distillation as Distillation
 from .losses.focal import AsymmetricFocal as AsymmetricFocal, BinaryFocal as BinaryFocal
-from .losses.heavy_tails import LaplaceNLL as LaplaceNLL, LogisticNLL as LogisticNLL, StudentTNLL as StudentTNLL
+from .losses.heavy_tails import LaplaceNLL as LaplaceNLL, LogisticNLL as LogisticNLL
 from .losses.hinge import (
     Hinge as Hinge,
     ModifiedHuber as ModifiedHuber,
@@ -99,6 +99,7 @@ from .losses.robust import (
     PseudoHuber as PseudoHuber,
     SmoothL1 as SmoothL1,
 )
+from .losses.student_t import StudentTNLL as StudentTNLL
 from .losses.tempered import BiTempered as BiTempered
 from .losses.tube import (
     EpsilonInsensitive as EpsilonInsensitive,

@@ -12,7 +12,7 @@ from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSNormal, CRPSStuden
 from lossfn.losses.crps_positive import CRPSLogNormal
 from lossfn.losses.distillation import Distillation
 from lossfn.losses.focal import AsymmetricFocal, BinaryFocal
-from lossfn.losses.heavy_tails import LaplaceNLL, LogisticNLL, StudentTNLL
+from lossfn.losses.heavy_tails import LaplaceNLL, LogisticNLL
 from lossfn.losses.hinge import Hinge, ModifiedHuber, Perceptron, SmoothedHinge, SquaredHinge
 from lossfn.losses.likelihood import BetaNLL, GaussianNLL, LogNormalNLL
 from lossfn.losses.margin import ExponentialMargin, LogisticMargin, SquaredMargin
@@ -42,6 +42,7 @@ from lossfn.losses.regression import (
 )
 from lossfn.losses.relative import AbsolutePercentageError, SquaredLogError, SymmetricAbsolutePercentageError
 from lossfn.losses.robust import Fair, Huber, LogCosh, PseudoHuber, SmoothL1
+from lossfn.losses.student_t import StudentTNLL
 from lossfn.losses.tempered import BiTempered
 from lossfn.losses.tube import EpsilonInsensitive, SquaredEpsilonInsensitive
 
