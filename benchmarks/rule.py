@@ -30,9 +30,7 @@ CHAINS = {
     "CRPSLaplace": Claim(10, "as CRPSNormal, with an exponential for the density"),
     "CRPSLogistic": Claim(10, "as CRPSNormal, with the entropy and the slope of a sigmoid"),
     "CRPSStudentT": Claim(10, "as CRPSNormal, with powers, and a distribution function that sums a series"),
-    "CRPSLogNormal": Claim(
-        32, "sums of products with tails of the normal distribution, which cancel where the log-scale is about 0"
-    ),
+    "CRPSLogNormal": Claim(64, "its slope by the log-scale vanishes near −0.15, where terms of the size of ½ cancel"),
     "StudentTNLL": Claim(14, "terms of a few exponentials, squares and a logarithm each cancel in part"),
     "BinaryFocal": Claim(10, "a power of a sigmoid times a softplus; the Hessian sums three products of such chains"),
     "AsymmetricFocal": Claim(12, "as BinaryFocal, with the power of a difference"),
