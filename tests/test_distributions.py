@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -177,6 +178,44 @@ def test_the_gradient_of_the_best_constant_vanishes(loss: Any) -> None:
     assert np.abs(gradient.sum(axis=0)).max() < 1e-9 * np.abs(gradient).sum()
 
 
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        # Found with 24 starts of Nelder and Mead's method. In the first ones a certain forecast is a minimum, too.
+        ([1.0] * 10 + [100.0], 8.8419403927),
+        ([1.0] * 50 + [1e4], 195.0897075672),
+        ([1e-3] * 50 + [1e3], 19.4664346166),
+        ([1e-20, 1e20], 3.2535088938e19),
+        ([1e-300, 1e300], 3.2535088938e299),
+        ([1.0, 1.0, 1.0, 1.0, 5.0], 0.7701479712),
+    ],
+)
+def test_the_best_log_normal_distribution_is_no_local_minimum(target: list[float], expected: float) -> None:
+    best = CRPSLogNormal().optimal_constant(target)
+    assert_close(CRPSLogNormal()(np.tile(best, (len(target), 1)), target), expected, rtol=1e-9)
+
+
+def test_where_a_certain_forecast_is_best_the_scale_vanishes() -> None:
+    for loss in (CRPSNormal(), CRPSLaplace(), CRPSLogistic(), CRPSStudentT()):
+        assert_close(loss.optimal_constant(np.r_[np.zeros(50), 1.0, -1.0]), [0.0, -math.inf])
+    assert_close(CRPSLogNormal().optimal_constant([2.0, 2.0]), [math.log(2.0), -math.inf])
+
+
+@pytest.mark.parametrize("rows", [1, 600])
+@pytest.mark.parametrize(("df", "limit"), [(1 + 1e-12, 1.0 + 1e-9), (1e300, 1e12)])
+def test_degrees_of_freedom_beyond_single_precision_are_those_next_to_them(rows: int, df: float, limit: float) -> None:
+    pred, target = np.tile(np.float32([[1.0, 0.5]]), (rows, 1)), np.zeros(rows, np.float32)
+    for kind in ("elementwise", "gradient", "hessian"):
+        options = {} if kind == "elementwise" else {"reduction": "sum"}
+        found = getattr(CRPSStudentT(df=df), kind)(pred, target, **options)
+        nearby = getattr(CRPSStudentT(df=limit), kind)(pred.astype(float), target, **options)
+        assert_close(found, nearby, rtol=2e-6)
+    # A vanishing residual beside the root of many degrees of freedom.
+    tiny = CRPSStudentT(df=df).hessian(np.tile(np.float32([[1e-30, 0.0]]), (rows, 1)), target, reduction="sum")[0, 0, 1]
+    density = CRPSStudentT(df=limit).hessian([[0.0, 0.0]], [0.0])[0, 0, 0]
+    assert_close(tiny, -1e-30 * density, rtol=1e-5)
+
+
 def test_best_constants_are_the_maximum_likelihood_of_scipy() -> None:
     random = np.random.default_rng(0)
     target = random.standard_t(3, 300) * 2 + 1
@@ -286,15 +325,26 @@ def test_certain_forecasts_are_scored_by_their_absolute_error() -> None:
     assert_close(scoring.crps_student_t(3.0, [0.0, 1.0], 0.0, [2.0, 1.0]), [2.0, 0.0])
     assert_close(scoring.crps_lognormal(0.0, 0.0, [3.0, 1.0]), [2.0, 0.0])
     assert_close(scoring.crps_mixture_normal([0.5, 0.5], [0.0, 2.0], [0.0, 0.0], 0.0), 0.5)
-    assert scoring.crps_normal(np.float32(0), np.float32(1), np.zeros(2, np.float32)).dtype == np.float32
+    for score in (scoring.crps_normal, scoring.crps_lognormal, functools.partial(scoring.crps_student_t, 3.0)):
+        assert score(np.float32(0), np.float32(1), np.ones(2, np.float32)).dtype == np.float32
 
 
 def test_refusals_of_the_closed_forms_say_what_is_needed() -> None:
     with raises(ValueError, "crps_normal: scale[1] = -1.0", ">= 0"):
         scoring.crps_normal(0.0, [1.0, -1.0], 0.0)
-    with raises(ValueError, "crps_student_t: df[0] = 1.0", "there is no mean"):
-        scoring.crps_student_t([1.0], 0.0, 1.0, 0.0)
+    torch = pytest.importorskip("torch")
+    for df in (1.0, [1.0]):
+        with raises(ValueError, "crps_student_t: df[0] = 1.0", "there is no mean"):
+            scoring.crps_student_t(df, 0.0, 1.0, 0.0)
+    with raises(ValueError, "crps_student_t: df[0] = 0.5", "there is no mean"):
+        scoring.crps_student_t(0.5, 0.0, 1.0, torch.zeros(3))
+    with raises(ValueError, "crps_student_t: df[0] = inf", "crps_normal"):
+        scoring.crps_student_t(math.inf, 0.0, 1.0, 0.0)
+    with raises(ValueError, "crps_student_t: target[1] = inf is not a finite number"):
+        scoring.crps_student_t([3.0], 0.0, 1.0, [0.0, math.inf])
+    with raises(ValueError, "crps_lognormal: target[0] = inf is not a finite number"):
+        scoring.crps_lognormal(0.0, 1.0, [math.inf])
     with raises(ValueError, "weights must sum to 1", "1.5"):
         scoring.crps_mixture_normal([0.5, 1.0], [0.0, 0.0], [1.0, 1.0], 0.0)
     with raises(TypeError, "crps_student_t computes with NumPy arrays"):
-        scoring.crps_student_t(pytest.importorskip("torch").tensor(3.0), 0.0, 1.0, 0.0)
+        scoring.crps_student_t(torch.tensor(3.0), 0.0, 1.0, 0.0)

@@ -49,7 +49,7 @@ class Tolerance(NamedTuple):
 
 
 TOLERANCES = {
-    "centred_t": Tolerance(kernel=9.0, array=9.0, reason="a logarithm of rounded squares times up to 3 in an exponent"),
+    "centred_t": Tolerance(kernel=7.0, array=7.0, reason="a logarithm of rounded squares times up to 2 in an exponent"),
     "binary_entropy": Tolerance(kernel=3.0, reason="exponential, product, sum, quotient and sum in a row"),
     "gamma_step": Tolerance(kernel=7.0, array=7.0, reason="next to ν = 4 two bits cancel between log and polynomial"),
     "gamma_step_curvature": Tolerance(kernel=4.0, reason="quotients, a polynomial of 22 terms and two products"),

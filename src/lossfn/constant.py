@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -226,6 +226,10 @@ def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None
     return row - np.log(np.exp(row - row.max()).sum()) - row.max()
 
 
+#: Beyond every loss that a best constant could have.
+FAR = 1e100
+
+
 def location_and_log_scale(
     loss: PointwiseLoss, target: Any, weight: Any, others: tuple[float, ...] = ()
 ) -> tuple[float, float]:
@@ -243,7 +247,7 @@ def location_and_log_scale(
 
 
 def first_two_heads(
-    loss: PointwiseLoss, target: Any, weight: Any, start: tuple[float, float], others: tuple[float, ...] = ()
+    loss: PointwiseLoss, target: Any, weight: Any, start: Sequence[float], others: tuple[float, ...] = ()
 ) -> tuple[float, float]:
     """Return the first two heads of the best constant, by Newton steps from a start; ``others`` stay."""
     from scipy.optimize import minimize
@@ -253,12 +257,23 @@ def first_two_heads(
     def rows(heads: Any) -> Any:
         return np.tile([*heads, *others], (len(target), 1))
 
+    def bounded(numbers: Any) -> Any:
+        # A step that is tried may overflow. It is refused for its value, but not before its derivatives are added.
+        return np.clip(np.nan_to_num(numbers), -FAR, FAR)
+
     def total(heads: Any) -> tuple[float, Any]:
         value, gradient = loss.value_and_gradient(rows(heads), target, weight=share, reduction="sum")
-        return float(value), gradient.sum(axis=0)[:2]
+        return float(bounded(value)), bounded(gradient.sum(axis=0)[:2])
 
     def curvature(heads: Any) -> Any:
-        return loss.hessian(rows(heads), target, weight=share, reduction="sum").sum(axis=0)[:2, :2]
+        return bounded(loss.hessian(rows(heads), target, weight=share, reduction="sum").sum(axis=0)[:2, :2])
 
-    found = minimize(total, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-13}).x
+    with np.errstate(all="ignore"):
+        found = minimize(total, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-13}).x
     return float(found[0]), float(found[1])
+
+
+def sorted_by_loss(loss: PointwiseLoss, candidates: Sequence[Any], target: Any, weight: Any) -> list[Any]:
+    """Return constant predictions by their loss, the best first; of equal ones the order stays."""
+    totals = [float(loss(np.tile(heads, (len(target), 1)), target, weight=weight)) for heads in candidates]
+    return [candidates[position] for position in np.argsort(totals, kind="stable")]

@@ -241,9 +241,13 @@ class Parameter:
 def _valid_number(domain: Domain, owner: str, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{owner}: {name} must be a number, {domain.name}; got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        # A whole number of hundreds of digits.
+        number = math.inf if value > 0 else -math.inf
     if number not in domain:
-        raise ValueError(f"{owner}: {name} must be {domain.name}; got {value!r}")
+        raise ValueError(f"{owner}: {name} must be {domain.name}; got {str(value)[:40]}")
     return number
 
 

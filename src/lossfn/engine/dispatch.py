@@ -14,6 +14,7 @@ from lossfn.engine import threads
 from lossfn.engine.batch import Batch, eagerly, is_traced
 from lossfn.engine.definition import Definition
 from lossfn.engine.kernels import BLOCK, KINDS, Variant, kernel
+from lossfn.engine.namespaces import limited
 from lossfn.engine.paths import LARGE, SMALL, adapter, forced, path_of
 from lossfn.fields import Domain, Parts, domains_of
 
@@ -37,7 +38,13 @@ class Evaluator:
         self.prediction = prediction
         self.target = target
         kinds: tuple[Any, ...] = (np.float32, np.float64)
-        self._typed = {np.dtype(kind).char: (kind, tuple(map(kind, parameters))) for kind in kinds}
+        self._typed = {
+            np.dtype(kind).char: (
+                kind,
+                tuple(kind(limited(number, float(np.finfo(kind).max))) for number in parameters),
+            )
+            for kind in kinds
+        }
         self._loops: dict[tuple[str, str, bool, bool], Callable[..., int]] = {}
 
     def weighted_sum(self, batch: Batch) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from functools import cache, partial
 from typing import Any
 
@@ -18,17 +19,23 @@ class ArrayNamespace:
     def __init__(self, xp: Any, dtype: Any, device: Any) -> None:
         self.xp = xp
         self.tiny = float(xp.finfo(dtype).smallest_normal)
+        self._largest = float(xp.finfo(dtype).max)
         self._dtype = dtype
         self._device = device
         for name, primitive in PRIMITIVES.items():
             setattr(self, name, partial(primitive.array, xp))
 
     def number(self, value: float) -> Any:
-        """Return a number in the data's dtype."""
-        return self.xp.asarray(value, dtype=self._dtype, device=self._device)
+        """Return a number in the data's dtype; finite ones stay so."""
+        return self.xp.asarray(limited(value, self._largest), dtype=self._dtype, device=self._device)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{name!r} is not a primitive")
+
+
+def limited(value: float, largest: float) -> float:
+    """Return the nearest number to a finite one that a dtype with this largest number holds, and others as they are."""
+    return max(-largest, min(largest, value)) if math.isfinite(value) else value
 
 
 @cache

@@ -19,6 +19,9 @@ from lossfn.fields import above
 from lossfn.losses.heavy_tails import logistic_curvature
 from lossfn.pointwise import PointwiseLoss
 
+# From the first on, Student's t is the normal distribution in all digits; the second stands for a vanishing exponent.
+LARGEST_DF, TINY = 2.0**80, 2.0**-100
+
 
 class LocationScaleScore(PointwiseLoss):
     """What the scores share: a location and a log-scale that are shifted and stretched with the target."""
@@ -28,7 +31,10 @@ class LocationScaleScore(PointwiseLoss):
     head_symbols = (r"\mu", "s")
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
-        return np.array(constant.location_and_log_scale(self, target, weight))
+        best = np.array(constant.location_and_log_scale(self, target, weight))
+        # A certain forecast, which no finite scale reaches, is scored by its absolute error.
+        certain = np.array([constant.weighted_quantile(target, weight, 0.5), -math.inf])
+        return constant.sorted_by_loss(self, [certain, best], target, weight)[0]
 
 
 class CRPSNormal(LocationScaleScore):
@@ -260,13 +266,18 @@ class CRPSStudentT(LocationScaleScore):
         location, log_scale = pred
         parts = _StudentT.of(xp, self.df, pred, target)
         height = 2 * parts.centre
+        df = xp.minimum(self.df, LARGEST_DF)
+        standardised = xp.mulexp(location - target, -log_scale)
         share = parts.root_of_decay * parts.root_of_decay * xp.unit(parts.scaled)
         # As a multiple of its root, because density and scale may be beyond the dtype where their quotient is not.
         near = xp.mulexp(parts.root_of_decay * xp.rh(parts.scaled), -log_scale / 2)
         far = xp.mulexp(parts.root_of_decay * xp.unit(parts.scaled) / xp.abs(location - target), log_scale / 2)
-        twice_by_location = height * xp.where(parts.is_near, near * near, self.df * far * far)
-        mixed = -height * xp.sqrt(self.df) * share * xp.rh(parts.scaled)
-        spread = parts.spread + height * self.df * share * xp.unit(parts.scaled)
+        twice_by_location = height * xp.where(parts.is_near, near * near, df * far * far)
+        # With many degrees of freedom the residual is lost beside their root.
+        inside = parts.root_of_decay * parts.root_of_decay * xp.rh(parts.scaled) * xp.rh(parts.scaled) * standardised
+        outside = xp.sqrt(df) * share * xp.rh(parts.scaled)
+        mixed = -height * xp.where(parts.is_near, inside, outside)
+        spread = parts.spread + height * df * share * xp.unit(parts.scaled)
         return (twice_by_location, mixed), (mixed, xp.mulexp(spread, log_scale))
 
 
@@ -295,13 +306,15 @@ class _StudentT(NamedTuple):
     def of(cls, xp: Any, df: Any, pred: Any, target: Any) -> _StudentT:
         location, log_scale = pred
         residual = location - target
+        df = xp.minimum(df, LARGEST_DF)
         log_df = xp.log(df)
         scaled = xp.mulexp(residual, -log_scale) / xp.sqrt(df)
         is_near = xp.abs(scaled) < 1.0
         finite = xp.abs(scaled) < math.inf
         beyond = 2 * (xp.log(xp.abs(residual)) - log_scale) - log_df
         logarithm = xp.where(finite, xp.log1psq(scaled), beyond)
-        half = (df - 1) / 2
+        # A number next to 1 may round to it; there the limit is what a tiny number gives.
+        half = xp.maximum((df - 1) / 2, TINY)
         centre = xp.t_centre_density(df)
         # Near ν = 1 numerator and denominator vanish together.
         spread = xp.t_centre_score(df) + centre * df / half * xp.expm1(-half * logarithm)

@@ -20,6 +20,9 @@ ROOT_HALF_PI = math.sqrt(math.pi / 2)
 ROOT_PI_INVERSE = 1 / math.sqrt(math.pi)
 # Scaled tails beyond it are multiples of 1 / x; its cube is still in the range of float32.
 LARGEST_SCALE = 2.0**40
+# Log-scales from which the best constant is searched, and how many of the starts are followed.
+WIDTHS = (-1.5, -0.5, 0.3, 1.0, 1.6)
+SEARCHES = 4
 
 
 class CRPSLogNormal(PointwiseLoss):
@@ -104,15 +107,24 @@ class CRPSLogNormal(PointwiseLoss):
         return (location, mixed), (mixed, parts.by_log_scale_twice)
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
+        # The unit of the target moves the location alone; in that of their mean none overflows.
         logarithm = np.log(target)
-        centre = constant.weighted_quantile(logarithm, weight, 0.5)
-        spread = constant.weighted_mean(np.abs(logarithm - centre), weight)
-        if spread == 0.0:
-            return np.array([centre, -math.inf])
-        # The unit of the target moves the location alone.
-        start = (0.0, math.log(spread))
-        location, log_scale = constant.first_two_heads(self, np.exp(logarithm - centre), weight, start)
-        return np.array([centre + location, log_scale])
+        largest = logarithm.max()
+        unit = largest + math.log(constant.weighted_mean(np.exp(logarithm - largest), weight))
+        relative = np.maximum(np.exp(logarithm - unit), np.finfo(np.float64).tiny)
+        median = constant.weighted_quantile(np.log(relative), weight, 0.5)
+        candidates = [np.array([median, -math.inf])]
+        spread = constant.weighted_mean(np.abs(np.log(relative) - median), weight)
+        if spread > 0.0:
+            # The score has several minima: narrow distributions at the median and wide ones towards large targets.
+            widths = (min(math.log(spread), WIDTHS[-1]), *WIDTHS)
+            # Each with the median of the targets, with the largest one, or with their mean.
+            locations = ((median, largest - unit, -math.exp(2 * width) / 2) for width in widths)
+            starts = [np.array([start, width]) for width, row in zip(widths, locations, strict=True) for start in row]
+            nearest = constant.sorted_by_loss(self, starts, relative, weight)[:SEARCHES]
+            candidates += [np.array(constant.first_two_heads(self, relative, weight, start)) for start in nearest]
+        location, log_scale = constant.sorted_by_loss(self, candidates, relative, weight)[0]
+        return np.array([unit + location, log_scale])
 
 
 class _LogNormal(NamedTuple):

@@ -16,12 +16,17 @@ import numpy as np
 from lossfn import checks
 from lossfn.engine import batch as batches
 from lossfn.engine.namespaces import array_namespace, compatible
-from lossfn.fields import NONNEGATIVE, Domain
+from lossfn.fields import NONNEGATIVE, REAL, Domain
 from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSNormal, CRPSStudentT, student_t_score
 from lossfn.losses.crps_positive import CRPSLogNormal
 from lossfn.pointwise import PointwiseLoss
 
-MORE_THAN_ONE = Domain("a number > 1", low=1.0, open_low=True, cure="up to one degree of freedom there is no mean")
+DEGREES = Domain(
+    "a finite number > 1",
+    low=1.0,
+    open_low=True,
+    cure="up to one degree of freedom there is no mean, and infinitely many are crps_normal",
+)
 
 
 def crps_normal(mean: Any, scale: Any, target: Any) -> Any:
@@ -82,11 +87,12 @@ def crps_student_t(df: Any, location: Any, scale: Any, target: Any) -> Any:
     [0.257025 1.397036]
     """
     owner = "crps_student_t"
-    if isinstance(df, (int, float)) and df > 1:
-        return _score(owner, CRPSStudentT(df=df), location, scale, target)
+    if isinstance(df, (int, float, np.integer, np.floating)):
+        _check(owner, "df", np.asarray([df], np.float64), DEGREES)
+        return _score(owner, CRPSStudentT(df=float(df)), location, scale, target)
     df, location, scale, target = _arrays(owner, df=df, location=location, scale=scale, target=target)
-    _check(owner, "df", df, MORE_THAN_ONE)
-    _check(owner, "scale", scale, NONNEGATIVE)
+    for name, values, domain in (("df", df, DEGREES), ("scale", scale, NONNEGATIVE), ("target", target, REAL)):
+        _check(owner, name, values, domain)
     with np.errstate(all="ignore"):
         return student_t_score(array_namespace("numpy", target.dtype, None), df, (location, np.log(scale)), target)
 
@@ -110,7 +116,8 @@ def crps_lognormal(location: Any, scale: Any, target: Any) -> Any:
     owner = "crps_lognormal"
     location, scale, target = _arrays(owner, location=location, scale=scale, target=target)
     # From zero down, each unit of the target adds as much.
-    positive = np.maximum(target, np.finfo(np.float64).smallest_normal)
+    _check(owner, "target", target, REAL)
+    positive = np.maximum(target, np.finfo(target.dtype).smallest_normal)
     return (_score(owner, CRPSLogNormal(), location, scale, positive) + np.maximum(-target, 0.0))[()]
 
 
