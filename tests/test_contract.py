@@ -293,3 +293,14 @@ def test_the_catalogue_holds_every_loss_once():
     assert [type(entry.loss) for entry in lossfn.catalogue()] == [*LOSSES, *ROW_LOSSES]
     assert len({entry.name for entry in lossfn.catalogue()}) == len(LOSSES) + len(ROW_LOSSES)
     assert len(set(VARIANTS)) == len(VARIANTS)
+
+
+@pytest.mark.parametrize("rows", [2, 600])
+def test_parameters_beyond_single_precision_are_its_largest_numbers(rows: int) -> None:
+    scores = np.tile(np.float32([[0.5, 2.0, -1.0]]), (rows, 1))
+    # So many degrees of freedom are Gaussian noise; so large a power leaves nothing of rows that are not certain.
+    many = lossfn.StudentT(df=1e300).elementwise(scores, np.zeros_like(scores))
+    np.testing.assert_allclose(many, scores**2 / 2, rtol=1e-5)
+    value, gradient = lossfn.SoftmaxFocal(gamma=1e300).value_and_gradient(scores, np.ones(rows, int))
+    assert value == 0.0
+    assert not gradient.any()

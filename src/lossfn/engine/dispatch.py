@@ -47,6 +47,10 @@ class Evaluator:
         }
         self._loops: dict[tuple[str, str, bool, bool], Callable[..., int]] = {}
 
+    def parameters_in(self, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+        """Return the parameters as numbers of a dtype; finite ones stay so."""
+        return self._typed[dtype.char][1]
+
     def weighted_sum(self, batch: Batch) -> Any:
         """Return Σ w·ℓ, differentiable where the framework differentiates."""
         path = path_of(batch.library, batch.size, batch.dtype)

@@ -112,7 +112,7 @@ class RowKernels:
             output.reshape(-1),
             sums,
             tuple(map(number, numbers)),
-            *map(number, evaluator.parameters),
+            *evaluator.parameters_in(batch.dtype),
         )
         if path == "threads":
             invalid = threads.run(lambda first, last: loop(first, last, *arguments), blocks)

@@ -257,27 +257,23 @@ class CRPSStudentT(LocationScaleScore):
         return student_t_score(xp, self.df, pred, target)
 
     def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        location, log_scale = pred
         parts = _StudentT.of(xp, self.df, pred, target)
-        sign_like = xp.centred_t(xp.mulexp(location - target, -log_scale), self.df)
-        return sign_like, xp.mulexp(parts.spread, log_scale)
+        return xp.centred_t(parts.standardised, self.df), xp.mulexp(parts.spread, pred[1])
 
     def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         location, log_scale = pred
         parts = _StudentT.of(xp, self.df, pred, target)
+        unit, rest = xp.unit(parts.scaled), xp.rh(parts.scaled)
+        decay = parts.root_of_decay * parts.root_of_decay
         height = 2 * parts.centre
-        df = xp.minimum(self.df, LARGEST_DF)
-        standardised = xp.mulexp(location - target, -log_scale)
-        share = parts.root_of_decay * parts.root_of_decay * xp.unit(parts.scaled)
-        # As a multiple of its root, because density and scale may be beyond the dtype where their quotient is not.
-        near = xp.mulexp(parts.root_of_decay * xp.rh(parts.scaled), -log_scale / 2)
-        far = xp.mulexp(parts.root_of_decay * xp.unit(parts.scaled) / xp.abs(location - target), log_scale / 2)
-        twice_by_location = height * xp.where(parts.is_near, near * near, df * far * far)
-        # With many degrees of freedom the residual is lost beside their root.
-        inside = parts.root_of_decay * parts.root_of_decay * xp.rh(parts.scaled) * xp.rh(parts.scaled) * standardised
-        outside = xp.sqrt(df) * share * xp.rh(parts.scaled)
-        mixed = -height * xp.where(parts.is_near, inside, outside)
-        spread = parts.spread + height * df * share * xp.unit(parts.scaled)
+        # The square of a root, because density and scale may be beyond the dtype where their quotient is not.
+        near = xp.mulexp(parts.root_of_decay * rest, -log_scale / 2)
+        far = xp.mulexp(parts.root_of_decay * unit / xp.abs(location - target), log_scale / 2)
+        twice_by_location = height * xp.where(parts.is_near, near * near, parts.df * far * far)
+        # With many degrees of freedom a small residual is lost beside their root.
+        near, far = decay * rest * rest * parts.standardised, xp.sqrt(parts.df) * (decay * unit) * rest
+        mixed = -height * xp.where(parts.is_near, near, far)
+        spread = parts.spread + height * parts.df * (decay * unit) * unit
         return (twice_by_location, mixed), (mixed, xp.mulexp(spread, log_scale))
 
 
@@ -296,8 +292,10 @@ class _StudentT(NamedTuple):
     ``spread`` is the score less |u|·(2F(u) - 1), for a scale of 1.
     """
 
-    is_near: Any
+    df: Any
+    standardised: Any
     scaled: Any
+    is_near: Any
     centre: Any
     root_of_decay: Any
     spread: Any
@@ -308,7 +306,8 @@ class _StudentT(NamedTuple):
         residual = location - target
         df = xp.minimum(df, LARGEST_DF)
         log_df = xp.log(df)
-        scaled = xp.mulexp(residual, -log_scale) / xp.sqrt(df)
+        standardised = xp.mulexp(residual, -log_scale)
+        scaled = standardised / xp.sqrt(df)
         is_near = xp.abs(scaled) < 1.0
         finite = xp.abs(scaled) < math.inf
         beyond = 2 * (xp.log(xp.abs(residual)) - log_scale) - log_df
@@ -321,4 +320,4 @@ class _StudentT(NamedTuple):
         # A power of the root keeps the digits of a large exponent, and the exponent those of the root next to 1.
         by_power = xp.power(xp.rh(scaled), half)
         decay = xp.where(xp.logical_or(is_near, xp.logical_not(finite)), xp.exp(-half / 2 * logarithm), by_power)
-        return cls(is_near, scaled, centre, decay, spread)
+        return cls(df, standardised, scaled, is_near, centre, decay, spread)
