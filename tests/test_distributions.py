@@ -25,6 +25,7 @@ from lossfn import (
     LogisticNLL,
     LogNormalNLL,
     StudentTNLL,
+    constant,
     scoring,
 )
 
@@ -193,6 +194,30 @@ def test_the_gradient_of_the_best_constant_vanishes(loss: Any) -> None:
 def test_the_best_log_normal_distribution_is_no_local_minimum(target: list[float], expected: float) -> None:
     best = CRPSLogNormal().optimal_constant(target)
     assert_close(CRPSLogNormal()(np.tile(best, (len(target), 1)), target), expected, rtol=1e-9)
+
+
+class WithHole:
+    """√(0.01 + (x − 1)²) + s² + (x − 1)·s/10, but NaN from x = 1.2 on, where the first Newton step from 0.85 ends."""
+
+    def value_and_gradient(self, pred: Any, _target: Any, *, weight: Any, reduction: str) -> tuple[Any, Any]:
+        """Return the reduced value and its slope."""
+        a, s = pred[:, 0] - 1, pred[:, 1]
+        value = np.where(a >= 0.2, np.nan, np.sqrt(0.01 + a * a) + s * s + a * s / 10)
+        slope = np.stack([a / np.sqrt(0.01 + a * a) + s / 10, 2 * s + a / 10], axis=1)
+        return getattr(value * weight, reduction)(), slope * weight[:, None]
+
+    def hessian(self, pred: Any, _target: Any, *, weight: Any, reduction: str) -> Any:
+        """Return the curvature of each row."""
+        del reduction
+        curvature = np.full((len(pred), 2, 2), 0.1)
+        curvature[:, 0, 0], curvature[:, 1, 1] = 0.01 * (0.01 + (pred[:, 0] - 1) ** 2) ** -1.5, 2.0
+        return curvature * weight[:, None, None]
+
+
+def test_the_search_for_a_constant_steps_back_from_nan() -> None:
+    loss: Any = WithHole()
+    found = constant.first_two_heads(loss, np.zeros(3), np.ones(3), (0.85, 0.0))
+    assert_close(found, [1.0, 0.0], atol=1e-7)
 
 
 def test_where_a_certain_forecast_is_best_the_scale_vanishes() -> None:

@@ -259,7 +259,7 @@ def first_two_heads(
 
     def bounded(numbers: Any) -> Any:
         # A step that is tried may overflow. It is refused for its value, but not before its derivatives are added.
-        return np.clip(np.nan_to_num(numbers), -FAR, FAR)
+        return np.clip(np.nan_to_num(numbers, nan=FAR), -FAR, FAR)
 
     def total(heads: Any) -> tuple[float, Any]:
         value, gradient = loss.value_and_gradient(rows(heads), target, weight=share, reduction="sum")

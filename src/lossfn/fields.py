@@ -244,10 +244,11 @@ def _valid_number(domain: Domain, owner: str, name: str, value: Any) -> float:
     try:
         number = float(value)
     except OverflowError:
-        # A whole number of hundreds of digits.
+        # A whole number of hundreds of digits: shown as infinite, too.
         number = math.inf if value > 0 else -math.inf
     if number not in domain:
-        raise ValueError(f"{owner}: {name} must be {domain.name}; got {str(value)[:40]}")
+        shown = repr(value) if math.isfinite(number) else str(number)
+        raise ValueError(f"{owner}: {name} must be {domain.name}; got {shown}")
     return number
 
 
