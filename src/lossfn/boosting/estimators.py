@@ -126,7 +126,7 @@ class BoostedModel(LossParameters):
         return tags
 
 
-class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]
+class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]  # it ships no types
     """Gradient boosted trees trained with any loss of a numeric target, by XGBoost, LightGBM or CatBoost.
 
     Training starts from the loss's best constant, which the model holds, and predictions are on the scale of the
@@ -231,7 +231,7 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]
         natural = self._natural(X)
         return natural if natural.ndim == 1 else natural[:, 0]
 
-    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]
+    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]  # it ships no types
     def predict_heads(self, X: Any) -> Array:  # noqa: N803
         """Return all heads on their natural scale (n, n_heads): quantiles, or mean and log-variance."""
         return self._natural(X)

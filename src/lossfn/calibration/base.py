@@ -16,14 +16,14 @@ from lossfn.calibration.inputs import to_numpy
 Array = NDArray[np.float64]
 
 
-class Calibrator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Calibrator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # it ships no types
     """A classifier fitted to scores of held-out rows: ``fit(scores, y)``, ``predict_proba(scores)``."""
 
     classes_: NDArray[Any]
 
     def predict_proba(self, scores: Any) -> Array:
         """Return calibrated probabilities (N, K), columns in the order of ``classes_``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no probabilities")
 
     def predict(self, scores: Any) -> NDArray[Any]:
         """Return the most probable class of each row."""
@@ -93,7 +93,7 @@ class Calibrator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _check_values(self, values: Array) -> None:
         """Refuse shapes and values that this calibrator cannot take."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no probabilities")
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "classes_")

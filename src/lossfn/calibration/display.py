@@ -42,7 +42,7 @@ class _Display:
         below.set_xlabel("predicted probability")
         for axes in (ax, below):
             axes.spines[["top", "right"]].set_visible(False)
-        self.ax_, self.histogram_ax_, self.figure_ = ax, below, ax.figure  # type: ignore[assignment]
+        self.ax_, self.histogram_ax_, self.figure_ = ax, below, ax.figure  # type: ignore[assignment]  # perhaps a subfigure
         return ax, below
 
 

@@ -115,8 +115,8 @@ def crps_lognormal(location: Any, scale: Any, target: Any) -> Any:
     """
     owner = "crps_lognormal"
     location, scale, target = _arrays(owner, location=location, scale=scale, target=target)
-    # From zero down, each unit of the target adds as much.
     _check(owner, "target", target, REAL)
+    # From zero down, each unit of the target adds as much.
     positive = np.maximum(target, np.finfo(target.dtype).smallest_normal)
     return (_score(owner, CRPSLogNormal(), location, scale, positive) + np.maximum(-target, 0.0))[()]
 

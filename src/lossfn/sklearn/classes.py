@@ -21,7 +21,7 @@ from .parameters import LossParameters
 Array = NDArray[np.float64]
 
 
-class ClassLabels(ClassifierMixin, LossParameters):  # type: ignore[misc]
+class ClassLabels(ClassifierMixin, LossParameters):  # type: ignore[misc]  # it ships no types
     """A classifier with a parameter ``loss`` whose scores are one number for two classes, or one for each class."""
 
     _tasks = ("binary", "multiclass")
@@ -67,7 +67,7 @@ class ClassLabels(ClassifierMixin, LossParameters):  # type: ignore[misc]
         labels: np.ndarray[Any, Any] = self.classes_[codes]
         return labels
 
-    @available_if(lambda self: self.loss is None or self.loss.gives_probability)  # type: ignore[untyped-decorator]
+    @available_if(lambda self: self.loss is None or self.loss.gives_probability)  # type: ignore[untyped-decorator]  # it ships no types
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         """Return probabilities of the classes (n, n_classes), for losses whose minimiser implies them."""
         scores = self._scores(X)

@@ -26,7 +26,7 @@ from .newton import SEVERAL_KINKS, minimize_smooth, minimize_uncertified
 _SQUARED_ERROR = SquaredError()
 
 
-class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
+class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # it ships no types
     r"""Linear regression with any pointwise loss of a numeric target.
 
     Minimises
@@ -120,7 +120,7 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
         natural = self._natural(X)
         return natural if natural.ndim == 1 else natural[:, 0]
 
-    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]
+    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]  # it ships no types
     def predict_heads(self, X: Any) -> Array:  # noqa: N803
         """Return all heads on their natural scale (n, n_heads): quantiles, or mean and log-variance."""
         return self._natural(X)

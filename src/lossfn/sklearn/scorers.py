@@ -52,7 +52,7 @@ def metric(loss: Loss) -> Metric:
     return Metric(_checked("metric", loss))
 
 
-class Scorer(_BaseScorer):  # type: ignore[misc]
+class Scorer(_BaseScorer):  # type: ignore[misc]  # it ships no types
     """Minus the mean of a loss, of an estimator's predictions; ``lossfn.sklearn.scorer`` makes it."""
 
     def __init__(self, loss: PointwiseLoss | RowwiseLoss, response: Response) -> None:
