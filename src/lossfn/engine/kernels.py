@@ -38,7 +38,7 @@ from math import inf, nan
 import numpy as np
 from numba import njit
 
-from lossfn.engine.loops import any_false, prefer_wide_vectors, sum_block
+from lossfn.engine.loops import aligned, prefer_wide_vectors, sum_block
 from lossfn.engine.primitives.kernels import {dtype} as ops
 
 number = np.{dtype}
@@ -52,8 +52,7 @@ LOOP = """
 def run({signature}):
     prefer_wide_vectors()
     size = {first_target}.size
-    values = np.empty(BLOCK, number)
-    valid = np.ones(BLOCK, np.uint8)
+    values = aligned(BLOCK, number)
     invalid = 0
     for block in range(first, last):
         start = block * BLOCK
@@ -62,10 +61,9 @@ def run({signature}):
 {slices}
         for i in range(count):
 {body}
-{after}
-        if any_false(valid):
+        sums[block] = sum_block(values, count)
+        if sums[block] != sums[block]:
             invalid += 1
-            valid[:] = 1
     return invalid
 """
 
@@ -149,7 +147,6 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
         first_target=f"{definition.targets[0]}s",
         slices=_indent(8, [_slice(name, len(heads)) for name in [*arrays, *written]]),
         body=_indent(12, body),
-        after=_indent(8, ["sums[block] = sum_block(values, count)"] if "values" in outputs else []),
     )
 
 
@@ -194,7 +191,7 @@ def _weigh(variant: Variant) -> list[str]:
         lines = ["keep = mask_block[i]", "w = number(1.0)"]
     if lines:
         lines.append("ok = ok | (not keep)")
-    return [*lines, "valid[i] = ok"]
+    return lines
 
 
 def _store(outputs: tuple[str, ...], heads: int, *, weighted: bool) -> list[str]:
@@ -204,11 +201,12 @@ def _store(outputs: tuple[str, ...], heads: int, *, weighted: bool) -> list[str]
 
     lines = []
     position = 0
+    value = "number(0.0)"
     for output in outputs:
         if output in ("values", "elements"):
-            target = "values" if output == "values" else "elements_block"
             value = entry(f"out{position}", "w") if weighted else f"out{position}"
-            lines.append(f"{target}[i] = {value}")
+            if output == "elements":
+                lines.append(f"elements_block[i] = {value}")
             position += 1
             continue
         factor = "w * scale" if weighted else "scale"
@@ -217,7 +215,8 @@ def _store(outputs: tuple[str, ...], heads: int, *, weighted: bool) -> list[str]
             place = "i" if entries == 1 else f"{entries} * i + {index}"
             lines.append(f"{output}_block[{place}] = {entry(f'out{position}', factor)}")
             position += 1
-    return lines
+    # NaN in the sum of a block calls for a look at its targets: that costs less than flags of their own.
+    return [*lines, f"values[i] = ops.where(ok, {value}, number(nan))"]
 
 
 def _indent(width: int, lines: list[str]) -> str:
