@@ -13,7 +13,7 @@ import numpy as np
 from lossfn.engine import threads
 from lossfn.engine.batch import Batch
 from lossfn.engine.kernels import load
-from lossfn.engine.row_source import BLOCK, Variant, source
+from lossfn.engine.row_source import Variant, rows_per_block, source
 
 #: Fewer classes are taken one after another, for several rows at once: by themselves they fill no vectors.
 FEW = 16
@@ -94,16 +94,14 @@ class RowKernels:
             weight = np.empty(0, batch.dtype)
         else:
             weight = np.ascontiguousarray(np.broadcast_to(weight, batch.shape)).reshape(-1)
-            if indexed:
-                # What stands in a dropped row is no address.
-                target = np.where(weight != 0, target, 0)
-        per_block = max(1, BLOCK // classes)
+        per_block = rows_per_block(classes)
         blocks = -(-count // per_block)
         sums = np.zeros(blocks)
         smoothing = loss.label_smoothing
         numbers = (scale / loss.divisor, loss.divisor, 1 - smoothing, smoothing / classes, loss.z_loss)
         arguments = (
             count,
+            per_block,
             classes,
             np.ascontiguousarray(batch.pred).reshape(-1),
             np.ascontiguousarray(target),

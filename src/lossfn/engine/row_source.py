@@ -22,7 +22,7 @@ from math import inf, nan
 import numpy as np
 from numba import njit
 
-from lossfn.engine.loops import prefer_wide_vectors, sum_block
+from lossfn.engine.loops import aligned, prefer_wide_vectors, sum_block
 from lossfn.engine.row_loops import (
     LANES, by_class, by_row, largest, largest_of_columns, largest_of_few, move, sum_other_columns,
 )
@@ -52,15 +52,14 @@ def exponentials_of_columns(columns, classes, tops):
 
 
 @njit(nogil=True, cache={cached}, error_model="numpy", no_cfunc_wrapper=True)
-def run(first, last, rows, classes, preds, targets, weights, offsets, outputs, sums, numbers{parameters}):
+def run(first, last, rows, per_block, classes, preds, targets, weights, offsets, outputs, sums, numbers{parameters}):
     prefer_wide_vectors()
     scale, temperature, share, uniform, z_weight = numbers
     one, zero = number(1.0), number(0.0)
-    per_block = max(1, {block} // classes)
-    values = np.empty(per_block, number)
-    tops = np.empty(per_block, number)
-    others = np.empty(per_block, number)
-    lanes = np.empty(LANES, number)
+    values = aligned(per_block, number)
+    tops = aligned(per_block, number)
+    others = aligned(per_block, number)
+    lanes = aligned(LANES, number)
     {buffers}
     invalid = 0
     for block in range(first, last):
@@ -69,10 +68,20 @@ def run(first, last, rows, classes, preds, targets, weights, offsets, outputs, s
         count = stop - start
         scores = {scores}
         e = {exponentials}
+{label}
 {exponentiate}
 {body}
         sums[block] = sum_block(values, count)
     return invalid
+"""
+
+# An index is an address: none is used before it is seen to be a class.
+LABELS = """
+for row in range(count):
+    label = targets[start + row]
+    is_class = (label >= 0) & (label < classes)
+    labels[row] = label if is_class else 0
+    invalid += {kept} and not is_class
 """
 
 # What leaves e to the power of each score less the largest in ``e`` or ``columns``, and the sum of the others. Slices,
@@ -116,7 +125,7 @@ EXPONENTIALS = {"few": FEW_EXPONENTIALS, "some": SOME_EXPONENTIALS, "many": MANY
 # Class indices, where no other class contributes: one term decides about the row.
 HARD = """
 for row in range(count):
-    score = scores[row * classes + targets[start + row]]
+    score = scores[row * classes + labels[row]]
     own[row] = ops.where(score == tops[row], zero, score - tops[row])
 for row in range(count):
     target = one
@@ -129,14 +138,18 @@ for row in range(count):
 
 HARD_GRADIENT = """
     from_z = {from_z}
-    factors[row] = (from_z - slope) / (one + others[row]) * ({factor})
-    own[row] = (from_z * ops.exp({head}) - slope * ops.expm1({head})) * ({factor})
+    exponential = ops.exp(own[row])
+    # What the other classes have, without cancellation.
+    rest = ops.where(exponential >= one, others[row], one + (others[row] - exponential))
+    factor = {factor} / (one + others[row])
+    factors[row] = (from_z - slope) * factor
+    own[row] = (from_z * exponential + slope * rest) * factor
 {scale}
 for row in range(count):
     if {dropped}:
         e[row * classes : (row + 1) * classes] = zero
     else:
-        e[row * classes + targets[start + row]] = own[row]
+        e[row * classes + labels[row]] = own[row]
 """
 
 SCALE_COLUMNS = """
@@ -193,7 +206,7 @@ SOFT_GRADIENT = """
 
 INDEXED_SHARES = """
     shares[:] = zero
-    shares[targets[start + row]] = one
+    shares[labels[row]] = one
 """
 
 GIVEN_SHARES = """
@@ -204,6 +217,12 @@ GIVEN_SHARES = """
         negative |= np.uint8(not (shares[j] >= zero))
     invalid += {kept} and (negative != 0 or not abs(total_share - 1.0) <= {tolerance})
 """
+
+
+def rows_per_block(classes: int) -> int:
+    """Return how many rows make a block; of few classes so many that each column begins with a cache line."""
+    rows = max(1, BLOCK // classes)
+    return rows - rows % 16 if rows > 16 else rows
 
 
 class Variant(NamedTuple):
@@ -235,21 +254,23 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
         weigh += ["values[row] = value"]
     if variant.kind == "elements":
         weigh.append("outputs[start + row] = values[row]")
-    buffers = [f"{name} = np.empty(per_block, number)" for name in ("own", "factors")]
+    buffers = [f"{name} = aligned(per_block, number)" for name in ("own", "factors")]
+    if variant.indexed:
+        buffers.append("labels = aligned(per_block, np.int64)")
     if not variant.hard:
-        buffers += [f"{name} = np.empty(classes, number)" for name in ("terms", "slopes", "shares")]
+        buffers += [f"{name} = aligned(classes, number)" for name in ("terms", "slopes", "shares")]
         if not with_gradient:
             lines.append("slope = zero")
     if few:
-        buffers.append("columns = np.empty(per_block * classes, number)")
+        buffers.append("columns = aligned(per_block * classes, number)")
     block = "preds[start * classes : stop * classes]"
     scores = block
     if variant.moved:
-        buffers.append("moved = np.empty(per_block * classes, number)")
+        buffers.append("moved = aligned(per_block * classes, number)")
         scores = f"move({block}, offsets, temperature, classes, moved)"
     exponentials = "outputs[start * classes : stop * classes]"
     if not with_gradient:
-        buffers.append("scratch = np.empty(per_block * classes, number)")
+        buffers.append("scratch = aligned(per_block * classes, number)")
         exponentials = "scratch"
     texts = {
         "head": definition.heads[0],
@@ -258,7 +279,6 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
         "dropped": "weights[start + row] == zero" if variant.weighted else "False",
         "kept": "weights[start + row] != zero" if variant.weighted else "True",
         "tolerance": repr(SUM_TOLERANCE),
-        "block": str(BLOCK),
         "cached": repr(cached),
         "parameters": "".join(f", {name}" for name in definition.parameters),
         "scores": scores,
@@ -268,6 +288,7 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
         "lines": lines,
         "weigh": weigh,
         "buffers": buffers,
+        "label": LABELS.splitlines() if variant.indexed else [],
         "exponentiate": EXPONENTIALS[variant.classes].splitlines(),
         "scale": (SCALE_COLUMNS if few else SCALE_ROWS).splitlines(),
         "rows": ["factors[:] = one", "by_row(columns, classes, factors[:count], e)"] if few else [],
@@ -286,7 +307,7 @@ def _fill(template: str, texts: dict[str, str], blocks: dict[str, list[str]]) ->
         name = line.strip().strip("{}")
         if name in blocks and line.strip() == f"{{{name}}}":
             indentation = line[: len(line) - len(line.lstrip())]
-            if name in ("body", "exponentiate"):
+            if name in ("body", "exponentiate", "label"):
                 indentation = " " * 8
             filled += [indentation + entry for entry in _fill("\n".join(blocks[name]), texts, blocks)]
         else:
