@@ -87,7 +87,7 @@ def times_exp_of_negative(factor: Scalar | float, x: Scalar) -> Scalar:
     lowest = x.format.exp_underflow - 6.0
     x = select(x < lowest, lowest, x)
     _, q, lifted_power = reduce_argument(x, offset)
-    return (1.0 + q) * factor * lifted_power * 2.0**-offset
+    return fma(q, lifted_power, lifted_power) * factor * 2.0**-offset
 
 
 def exp_compensated(x: Scalar, correction: Scalar) -> Scalar:

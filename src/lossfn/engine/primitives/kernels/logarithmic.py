@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from lossfn.engine.primitives.coefficients import LOG, LOG_WIDE
+from lossfn.engine.primitives.coefficients import LOG, LOG1P, LOG_WIDE
 from lossfn.engine.primitives.kernels.exponential import exp_of_negative, expm1, split_log2
-from lossfn.engine.primitives.kernels.scalar import Kernel, Scalar, clamp, fabs, fma, polynomial, select
+from lossfn.engine.primitives.kernels.scalar import FLOAT32, Kernel, Scalar, clamp, fabs, fma, polynomial, select
 
 SQRT_HALF = math.sqrt(0.5)
 
@@ -88,7 +88,9 @@ def log1p(x: Scalar) -> Scalar:
 
 
 def log1p_of_fraction(x: Scalar) -> Scalar:
-    """Return log(1 + x) for 0 ≤ x ≤ 1, where the reduction is a single comparison."""
+    """Return log(1 + x) for 0 ≤ x ≤ 1: in float32 without a division, in float64 with a reduction by one comparison."""
+    if x.format is FLOAT32:
+        return fma(x * x, polynomial(x, LOG1P), x)
     large = x > math.sqrt(2.0) - 1.0
     f = select(large, fma(x, 0.5, -0.5), x)
     return select(large, math.log(2.0), 0.0) + log1p_reduced(f)
