@@ -126,12 +126,10 @@ def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
     if not out.flags.writeable:
         raise ValueError(f"{owner}: out is read-only; pass an array that may be written to")
     is_owner = out.base is None
-    for position, given in enumerate(inputs):
+    for name, given in zip(("pred", "target", "weight", "mask"), inputs, strict=True):
+        # That two arrays own their memory is quicker to see than where it lies.
+        if given is None or (is_owner and type(given) is np.ndarray and given.base is None and given is not out):
+            continue
         for array in given if isinstance(given, tuple) else (given,):
-            if not isinstance(array, np.ndarray):
-                continue
-            # That two arrays own their memory is quicker to see than where it lies.
-            if not (array is out if is_owner and array.base is None else np.may_share_memory(out, array)):
-                continue
-            name = ("pred", "target", "weight", "mask")[position]
-            raise ValueError(f"{owner}: out must not share memory with {name}: inputs are never written to")
+            if isinstance(array, np.ndarray) and np.may_share_memory(out, array):
+                raise ValueError(f"{owner}: out must not share memory with {name}: inputs are never written to")

@@ -193,6 +193,10 @@ class Loss:
             if batch.library != "numpy" or batch.given:
                 raise TypeError(f"{owner}: out= is for NumPy arrays; got predictions of type {type(pred).__name__}")
             checks.check_out(owner, out, batch.pred.shape, batch.result_dtype, pred, target, weight, mask)
+        return self._both(batch, reduction, denominator, out)
+
+    def _both(self, batch: batches.Batch, reduction: str, denominator: Any, out: Any = None) -> tuple[Any, Any]:
+        """Return value and gradient of a batch."""
         divisor = self._divisor(batch, reduction, denominator)
         scale = reduce.reciprocal(batch.library, divisor)
         # A buffer that a kernel cannot write in place is filled afterwards.

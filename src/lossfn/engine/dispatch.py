@@ -199,11 +199,8 @@ class Evaluator:
         blocks = -(-arrays[0].size // BLOCK)
         sums = np.zeros(blocks)
         number, parameters = self._typed[batch.dtype.char]
-        if path == "threads":
-            constants = (number(scale), *parameters)
-            invalid = threads.run(lambda first, last: loop(first, last, *arrays, sums, *constants), blocks)
-        else:
-            invalid = loop(0, blocks, *arrays, sums, number(scale), *parameters)
+        arguments = (*arrays, sums, number(scale), *parameters)
+        invalid = threads.run(loop, blocks, *arguments) if path == "threads" else loop(0, blocks, *arguments)
         if invalid:
             self.check_values(batch, _weight_and_keep(batch)[1])
         return float(sums[0]) if blocks == 1 else float(sums.sum())

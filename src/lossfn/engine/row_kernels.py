@@ -112,8 +112,5 @@ class RowKernels:
             tuple(map(number, numbers)),
             *evaluator.parameters_in(batch.dtype),
         )
-        if path == "threads":
-            invalid = threads.run(lambda first, last: loop(first, last, *arguments), blocks)
-        else:
-            invalid = loop(0, blocks, *arguments)
+        invalid = threads.run(loop, blocks, *arguments) if path == "threads" else loop(0, blocks, *arguments)
         return float(sums.sum()), invalid

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,12 @@ def are_readable(pred: Any, *others: Any) -> bool:
 
 def is_differentiated(pred: Any, *others: Any) -> bool:
     """Whether kernels may read these arguments, and ``pred`` is a PyTorch tensor that wants a gradient."""
-    return _is_tracked(pred) and not any(map(_is_tracked, others)) and _are_in_memory(pred, others)
+    if not _is_tracked(pred):
+        return False
+    for array in others:
+        if getattr(array, "requires_grad", False):
+            return False
+    return _are_in_memory(pred, others)
 
 
 def memory(array: Any) -> Any:
@@ -63,9 +68,9 @@ def _is_tracked(array: Any) -> bool:
 def _are_in_memory(pred: Any, others: tuple[Any, ...]) -> bool:
     if forced_path() == "arrays" or _is_transformed() or is_recorded():
         return False
-    of_pred, of_others = _dtypes()
-    return _holds_numbers(pred, of_pred) and all(
-        _holds_numbers(array, of_others) for array in others if array is not None
+    known = _known()
+    return _holds_numbers(pred, known, known.real) and all(
+        _holds_numbers(array, known, known.dtypes) for array in others if array is not None
     )
 
 
@@ -75,19 +80,28 @@ def _is_transformed() -> bool:
     return bool(torch._C._are_functorch_transforms_active()) or torch.autograd.forward_ad._current_level >= 0
 
 
-def _holds_numbers(array: Any, dtypes: frozenset[Any]) -> bool:
+def _holds_numbers(array: Any, known: _Known, dtypes: frozenset[Any]) -> bool:
     """Whether an argument is no tensor, or one that lies in memory and has one of these dtypes."""
-    torch = sys.modules["torch"]
-    if type(array) is torch.Tensor or type(array) is torch.nn.Parameter:
-        return bool(array.is_cpu) and array.dtype in dtypes and array.layout is torch.strided
-    return not isinstance(array, torch.Tensor)
+    if type(array) in known.plain:
+        return bool(array.is_cpu) and array.dtype in dtypes and array.layout is known.strided
+    return not isinstance(array, known.tensor)
+
+
+class _Known(NamedTuple):
+    """What is looked up for every call: kinds of tensors, and the dtypes that kernels take."""
+
+    tensor: type
+    plain: tuple[type, ...]
+    strided: Any
+    real: frozenset[Any]
+    dtypes: frozenset[Any]
 
 
 @cache
-def _dtypes() -> tuple[frozenset[Any], frozenset[Any]]:
-    """Return the dtypes of predictions, and of other arguments, that kernels take."""
+def _known() -> _Known:
     torch = sys.modules["torch"]
     real = (torch.float32, torch.float64)
     # NumPy has no bfloat16.
     others = (torch.float16, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-    return frozenset(real), frozenset(real + others)
+    plain = (torch.Tensor, torch.nn.Parameter)
+    return _Known(torch.Tensor, plain, torch.strided, frozenset(real), frozenset(real + others))

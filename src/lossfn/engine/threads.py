@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -38,10 +38,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def run(task: Callable[[int, int], int], count: int) -> int:
-    """Share ``task(first, last)`` over 0..count among threads, this one included; return the sum of the results."""
+def run(task: Callable[..., int], count: int, *arguments: Any) -> int:
+    """Share ``task(first, last, *arguments)`` over 0..count among threads, this one included; return the sum."""
     shares = max(1, min(limit(), count))
     bounds = [count * share // shares for share in range(shares + 1)]
-    others = [_pool().submit(task, bounds[share], bounds[share + 1]) for share in range(1, shares)]
-    total = task(bounds[0], bounds[1])
+    others = [_pool().submit(task, bounds[share], bounds[share + 1], *arguments) for share in range(1, shares)]
+    total = task(bounds[0], bounds[1], *arguments)
     return total + sum(other.result() for other in others)

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 def differentiable(loss: Loss, options: dict[str, Any], pred: Any, weight: Any, mask: Any, *targets: Any) -> Any:
     """Return the loss of tensors that kernels can read, differentiable twice by ``pred``."""
     arguments = (pred, weight, mask, *targets)
-    if not all(array is None or torch.is_tensor(array) for array in arguments):
-        names = ("pred", "weight", "mask", *("target" for _ in targets))
-        arguments = tuple(_as_tensor(type(loss).__name__, *pair, pred) for pair in zip(names, arguments, strict=True))
-    return _Kernel.apply(loss, options, *arguments)
+    for array in arguments:
+        if array is not None and not torch.is_tensor(array):
+            names = ("pred", "weight", "mask", *("target" for _ in targets))
+            pairs = zip(names, arguments, strict=True)
+            arguments = tuple(_as_tensor(type(loss).__name__, *pair, pred) for pair in pairs)
+            break
+    return _apply(loss, options, *arguments)
 
 
 def _as_tensor(owner: str, name: str, array: Any, pred: Any) -> Any:
@@ -44,22 +47,24 @@ class _Kernel(torch.autograd.Function):
     def forward(ctx: Any, loss: Loss, options: dict[str, Any], *arguments: Any) -> Any:
         ctx.loss, ctx.options = loss, options
         ctx.save_for_backward(*arguments)
-        value, ctx.gradient = _call(loss.value_and_gradient, map(tensors.memory, arguments), options)
+        pred, weight, mask, *targets = map(tensors.memory, arguments)
+        batch = loss._prepare(pred, joined(tuple(targets)), weight, mask)
+        value, ctx.gradient = loss._both(batch, **options)
         return tensors.over(value)
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> Any:
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None or torch.is_grad_enabled():
-            gradient = _call(ctx.loss.gradient, ctx.saved_tensors, ctx.options)
+            pred, weight, mask, *targets = ctx.saved_tensors
+            gradient = ctx.loss.gradient(pred, joined(tuple(targets)), weight=weight, mask=mask, **ctx.options)
         else:
             gradient = tensors.over(gradient)
         return None, None, _product(gradient, upstream), *[None] * (len(ctx.needs_input_grad) - 3)
 
 
-def _call(method: Any, arguments: Any, options: dict[str, Any]) -> Any:
-    pred, weight, mask, *targets = arguments
-    return method(pred, joined(tuple(targets)), weight=weight, mask=mask, **options)
+#: ``_Kernel.apply`` without what it does for transforms of functions: with these, nobody comes here.
+_apply: Any = super(torch.autograd.Function, _Kernel).apply
 
 
 def _product(gradient: Any, upstream: Any) -> Any:
