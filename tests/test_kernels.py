@@ -201,9 +201,9 @@ def test_each_path_is_reached_by_size(monkeypatch, size, path):
     reached = []
     run, serial, array_form = threads.run, kernels.kernel, lossfn.engine.definition.Definition.evaluate
 
-    def spy_threads(task, count):
+    def spy_threads(task, count, *arguments):
         reached.append("threads")
-        return run(task, count)
+        return run(task, count, *arguments)
 
     def spy_kernel(*arguments):
         reached.append("kernel")

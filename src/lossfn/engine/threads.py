@@ -10,10 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+#: Parts for each thread, and blocks that a part has at least.
+PARTS, SMALLEST_PART = 8, 8
 
 
 @cache
@@ -39,9 +43,20 @@ if hasattr(os, "register_at_fork"):
 
 
 def run(task: Callable[..., int], count: int, *arguments: Any) -> int:
-    """Share ``task(first, last, *arguments)`` over 0..count among threads, this one included; return the sum."""
+    """Share ``task(first, last, *arguments)`` over 0..count among threads, this one included; return the sum.
+
+    Each thread takes the next part when it is ready: one that wakes late, or shares its processor with a thread of
+    another library that waits by spinning, holds nobody up for long.
+    """
     shares = max(1, min(limit(), count))
-    bounds = [count * share // shares for share in range(shares + 1)]
-    others = [_pool().submit(task, bounds[share], bounds[share + 1], *arguments) for share in range(1, shares)]
-    total = task(bounds[0], bounds[1], *arguments)
-    return total + sum(other.result() for other in others)
+    parts = max(shares, min(PARTS * shares, count // SMALLEST_PART))
+    bounds = [count * part // parts for part in range(parts + 1)]
+    # One iterator for all: under the interpreter lock, each part is taken once.
+    waiting = iter(tuple(pairwise(bounds)))
+
+    def work() -> int:
+        return sum(task(first, last, *arguments) for first, last in waiting)
+
+    others = [_pool().submit(work) for _ in range(shares - 1)]
+    total = work()
+    return total + sum(other.result() for other in others if not other.cancel())
