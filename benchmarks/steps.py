@@ -54,7 +54,7 @@ def steps_and_digits(loss: PointwiseLoss, place: list[Any], variable: Any, neare
             distances.append(abs(x - domains[position - heads].low))
         distance = min((distance for distance in distances if distance), default=mpmath.mpf(1))
         # Where gradients are stopped, exponents change by the step itself.
-        if distance < LARGE or loss.surrogate:
+        if abs(x) < LARGE or distance < LARGE or loss.surrogate:
             distance = min(distance, mpmath.mpf(1))
         # A power of two, so that steps are never rounded.
         steps.append(mpmath.ldexp(1, mpmath.mag(distance) - int(NEARNESS / 0.301)))
