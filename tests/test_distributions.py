@@ -67,6 +67,18 @@ def test_many_degrees_of_freedom_are_gaussian_noise() -> None:
     assert np.abs(student.gradient[:, 2]).max() < 1e-9
 
 
+@every_path
+def test_student_t_of_many_degrees_of_freedom_is_gaussian_beyond_the_dtype(path: str) -> None:
+    # In single precision residual / scale is beyond the dtype, and over √ν it is not; of a square, half of it is not.
+    far, large = np.float32([[1.0, -100.0, 300.0]]), np.float32([[2.4e19, 0.0, 300.0]])
+    with np.errstate(over="ignore"):
+        beyond = through(path, StudentTNLL(), far, np.float32([0.0]), reduction="sum")
+        at_edge = through(path, StudentTNLL(), large, np.float32([0.0]), reduction="sum")
+    assert beyond.value == math.inf
+    assert beyond.gradient[0, :2].tolist() == [math.inf, -math.inf]
+    assert_close(at_edge.value, 2.4e19**2 / 2, rtol=1e-6)
+
+
 # ---- floors ---------------------------------------------------------------------------------------------------------
 
 FLOORED = [

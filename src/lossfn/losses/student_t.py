@@ -127,21 +127,24 @@ class StudentTNLL(Likelihood):
         _, log_scale, log_df = pred
         standardised, scaled = _standardised(xp, pred, target)
         logarithm = _log_one_plus_square(xp, pred, target, scaled)
-        near = standardised * standardised + xp.mulexp(xp.log1pmx(scaled * scaled), log_df)
+        # Halved first: twice the result may be beyond the dtype.
+        half_square = standardised / 2 * standardised
+        rest = xp.mulexp(xp.log1pmx(scaled * scaled) / 2, log_df)
+        near = half_square + xp.where(half_square < math.inf, rest, 0.0)
         is_near = xp.abs(scaled) < 1.0
-        energy = xp.where(is_near, near, xp.mulexp(logarithm, log_df))
+        half_energy = xp.where(is_near, near, xp.mulexp(logarithm / 2, log_df))
         # Far away the scale drops out of log(scale) + log(1 + u²/ν)/2, which are large and of opposite signs.
         exponent = _exponent(xp, pred, target)
         apart = xp.log(xp.abs(pred[0] - target)) - log_df / 2 + xp.softplus(-exponent) / 2
         size = xp.where(is_near, log_scale + logarithm / 2, apart)
-        return size - xp.gamma_step(log_df) + energy / 2 + self.constant_term
+        return size - xp.gamma_step(log_df) + half_energy + self.constant_term
 
     def unfloored_gradient(self, xp: Any, pred: Any, target: Any) -> Any:
         parts = _Parts.of(xp, pred, target)
         return (
             parts.influence + parts.influence_over_df,
             parts.rest - parts.df_share,
-            (parts.excess - parts.share) / 2 - xp.gamma_step_slope(pred[2]),
+            parts.half_excess - parts.share / 2 - xp.gamma_step_slope(pred[2]),
         )
 
     def unfloored_hessian(self, xp: Any, pred: Any, target: Any) -> Any:
@@ -150,16 +153,19 @@ class StudentTNLL(Likelihood):
         share, rest, df_share = parts.share, parts.rest, parts.df_share
         residual = pred[0] - target
         slope = rest * (rest - share)
-        far = (rest - share) * share / residual / residual
+        far = (rest - share) * share / residual
+        # The square of a large residual may be beyond the dtype where ν divided by it is not.
+        is_large = xp.abs(residual) > 1.0
+        times_df = xp.mulexp(xp.where(is_large, far, far / residual), log_df)
         location = xp.where(
             parts.is_near,
             xp.mulexp(slope, -2 * log_scale) + xp.mulexp(slope, -2 * log_scale - log_df),
-            far + xp.mulexp(far, log_df),
+            far / residual + xp.where(is_large, times_df / residual, times_df),
         )
         location_scale = -2 * parts.faded(xp, parts.influence + parts.influence_over_df)
-        location_df = share * parts.influence - rest * parts.influence_over_df
+        location_df = xp.xmul(share, parts.influence) - rest * parts.influence_over_df
         scale_df = share * rest - parts.df_square
-        df = (parts.excess + scale_df) / 2 - xp.gamma_step_curvature(log_df)
+        df = parts.half_excess + scale_df / 2 - xp.gamma_step_curvature(log_df)
         return (
             (location, location_scale, location_df),
             (location_scale, 2 * parts.faded(xp, share + df_share), scale_df),
@@ -189,9 +195,16 @@ class StudentTNLL(Likelihood):
 
 def _standardised(xp: Any, pred: Any, target: Any) -> tuple[Any, Any]:
     """Return u = residual / scale and u/√ν."""
-    location, log_scale, log_df = pred
+    location, log_scale, _ = pred
     standardised = xp.mulexp(location - target, -log_scale)
-    return standardised, xp.mulexp(standardised, -log_df / 2)
+    return standardised, _over_root(xp, pred, target, standardised, 2)
+
+
+def _over_root(xp: Any, pred: Any, target: Any, standardised: Any, degree: int) -> Any:
+    """Return u divided by a root of ν, also where u is beyond the dtype."""
+    location, log_scale, log_df = pred
+    beyond = xp.mulexp(location - target, -log_scale - log_df / degree)
+    return xp.where(xp.abs(standardised) < math.inf, xp.mulexp(standardised, -log_df / degree), beyond)
 
 
 def _log_one_plus_square(xp: Any, pred: Any, target: Any, scaled: Any) -> Any:
@@ -209,7 +222,7 @@ class _Parts(NamedTuple):
     """What gradient and Hessian share, for the standardised residual u and q = u²/ν.
 
     ``share`` is q/(1 + q), ``rest`` is 1/(1 + q), ``root`` is √(1 + q), ``df_share`` and ``df_square`` are ν
-    times the share and its square, and ``excess`` is ν·(log(1 + q) - q/(1 + q)).
+    times the share and its square, and ``half_excess`` is ν·(log(1 + q) - q/(1 + q))/2.
     ``influence`` is u/(1 + q) divided by the scale: the gradient of the location up to a factor 1 + 1/ν. Where q is
     small, u² has what is needed, and where it is large, q: the other one may be beyond the dtype.
     """
@@ -220,7 +233,7 @@ class _Parts(NamedTuple):
     root: Any
     df_share: Any
     df_square: Any
-    excess: Any
+    half_excess: Any
     influence: Any
     influence_over_df: Any
 
@@ -235,14 +248,14 @@ class _Parts(NamedTuple):
         logarithm = _log_one_plus_square(xp, pred, target, scaled)
         difference = xp.where(is_near, -xp.log1pmx(-share), logarithm - share)
         # u⁴/ν as a fourth power: u² and q may be beyond the dtype where it is not.
-        root = xp.mulexp(standardised, -log_df / 4)
+        root = _over_root(xp, pred, target, standardised, 4)
         fourth = root * root * root * root
         df_square = xp.where(is_near, fourth * rest * rest, xp.mulexp(share * share, log_df))
         # Below the limit the difference is q²/2, which may vanish where ν·q²/2 does not.
-        excess = xp.where(xp.abs(scaled) < LINEAR, fourth / 2, xp.mulexp(difference, log_df))
+        half_excess = xp.where(xp.abs(scaled) < LINEAR, fourth / 4, xp.mulexp(difference / 2, log_df))
         near, far = xp.mulexp(residual, -2 * log_scale) * rest, share / residual
         # Dividing by ν keeps the ratio of both exact; where ν is small, the numerator alone may be below the dtype.
-        many = log_df > 0.0
+        many = xp.logical_and(log_df > 0.0, xp.abs(near) < math.inf)
         near_over_df = xp.mulexp(
             xp.where(many, near, residual * rest), xp.where(many, -log_df, -2 * log_scale - log_df)
         )
@@ -253,7 +266,7 @@ class _Parts(NamedTuple):
             root=1 / xp.rh(scaled),
             df_share=df_share,
             df_square=df_square,
-            excess=excess,
+            half_excess=half_excess,
             influence=xp.where(is_near, near, xp.mulexp(far, log_df)),
             influence_over_df=xp.where(is_near, near_over_df, far),
         )
