@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -375,6 +376,26 @@ def test_an_error_in_another_thread_reaches_the_caller():
 
     with pytest.raises(ArithmeticError, match="in the last share"):
         threads.run(task, 8)
+
+
+def test_after_an_error_no_thread_goes_on(monkeypatch):
+    monkeypatch.setattr(threads, "limit", lambda: 2)
+    here, begun, ended = threading.get_ident(), threading.Event(), []
+
+    def task(first, last):
+        if threading.get_ident() == here:
+            assert begun.wait(10)
+            raise ArithmeticError("in this thread")
+        begun.set()
+        time.sleep(0.05)
+        ended.append((first, last))
+        return 0
+
+    with pytest.raises(ArithmeticError, match="in this thread"):
+        threads.run(task, 1000)
+    before = len(ended)
+    time.sleep(0.2)
+    assert 0 < before == len(ended)
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------

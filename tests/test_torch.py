@@ -383,3 +383,15 @@ def test_modules_train_with_a_model_and_its_checkpoints():
 
 def test_examples_run():
     assert doctest.testmod(lossfn.torch.module).failed == 0
+
+
+def test_a_tensor_that_escaped_from_a_transform_keeps_its_history():
+    escaped, leaf = [], torch.ones(5, requires_grad=True)
+
+    def function(x):
+        escaped.append(x * leaf)
+        return x.sum()
+
+    torch.func.grad(function)(torch.ones(5))
+    (gradient,) = torch.autograd.grad(SquaredError()(escaped[0], torch.zeros(5)), leaf)
+    torch.testing.assert_close(gradient, torch.full((5,), 0.4))

@@ -139,7 +139,7 @@ for row in range(count):
 HARD_GRADIENT = """
     from_z = {from_z}
     exponential = ops.exp(own[row])
-    # What the other classes have, without cancellation.
+    # The sum of the exponentials of the other classes, without cancellation.
     rest = ops.where(exponential >= one, others[row], one + (others[row] - exponential))
     factor = {factor} / (one + others[row])
     factors[row] = (from_z - slope) * factor

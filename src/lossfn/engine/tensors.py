@@ -7,6 +7,7 @@ lost. Operations of PyTorch compute these.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -69,8 +70,8 @@ def _are_in_memory(pred: Any, others: tuple[Any, ...]) -> bool:
     if forced_path() == "arrays" or _is_transformed() or is_recorded():
         return False
     known = _known()
-    return _holds_numbers(pred, known, known.real) and all(
-        _holds_numbers(array, known, known.dtypes) for array in others if array is not None
+    return _holds_numbers(pred, known, known.of_pred) and all(
+        _holds_numbers(array, known, known.of_others) for array in others if array is not None
     )
 
 
@@ -83,7 +84,9 @@ def _is_transformed() -> bool:
 def _holds_numbers(array: Any, known: _Known, dtypes: frozenset[Any]) -> bool:
     """Whether an argument is no tensor, or one that lies in memory and has one of these dtypes."""
     if type(array) in known.plain:
-        return bool(array.is_cpu) and array.dtype in dtypes and array.layout is known.strided
+        is_plain = array.is_cpu and array.dtype in dtypes and array.layout is known.strided
+        # What escaped from a transform of functions is a wrapper.
+        return bool(is_plain) and not known.is_wrapped(array)
     return not isinstance(array, known.tensor)
 
 
@@ -93,8 +96,9 @@ class _Known(NamedTuple):
     tensor: type
     plain: tuple[type, ...]
     strided: Any
-    real: frozenset[Any]
-    dtypes: frozenset[Any]
+    is_wrapped: Callable[[Any], bool]
+    of_pred: frozenset[Any]
+    of_others: frozenset[Any]
 
 
 @cache
@@ -104,4 +108,5 @@ def _known() -> _Known:
     # NumPy has no bfloat16.
     others = (torch.float16, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
     plain = (torch.Tensor, torch.nn.Parameter)
-    return _Known(torch.Tensor, plain, torch.strided, frozenset(real), frozenset(real + others))
+    is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    return _Known(torch.Tensor, plain, torch.strided, is_wrapped, frozenset(real), frozenset(real + others))

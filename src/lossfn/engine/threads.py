@@ -58,5 +58,13 @@ def run(task: Callable[..., int], count: int, *arguments: Any) -> int:
         return sum(task(first, last, *arguments) for first, last in waiting)
 
     others = [_pool().submit(work) for _ in range(shares - 1)]
-    total = work()
-    return total + sum(other.result() for other in others if not other.cancel())
+    try:
+        total = work()
+    finally:
+        # After an error or an interrupt, too, nobody may write into arrays that the caller has back.
+        for _ in waiting:
+            pass
+        begun = [other for other in others if not other.cancel()]
+        for other in begun:
+            other.exception()
+    return total + sum(other.result() for other in begun)

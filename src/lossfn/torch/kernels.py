@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 def differentiable(loss: Loss, options: dict[str, Any], pred: Any, weight: Any, mask: Any, *targets: Any) -> Any:
     """Return the loss of tensors that kernels can read, differentiable twice by ``pred``."""
     arguments = (pred, weight, mask, *targets)
-    for array in arguments:
-        if array is not None and not torch.is_tensor(array):
-            names = ("pred", "weight", "mask", *("target" for _ in targets))
-            pairs = zip(names, arguments, strict=True)
-            arguments = tuple(_as_tensor(type(loss).__name__, *pair, pred) for pair in pairs)
-            break
+    if not all(array is None or torch.is_tensor(array) for array in arguments):
+        names = ("pred", "weight", "mask", *("target" for _ in targets))
+        arguments = tuple(_as_tensor(type(loss).__name__, *pair, pred) for pair in zip(names, arguments, strict=True))
     return _apply(loss, options, *arguments)
 
 
@@ -63,7 +60,8 @@ class _Kernel(torch.autograd.Function):
         return None, None, _product(gradient, upstream), *[None] * (len(ctx.needs_input_grad) - 3)
 
 
-#: ``_Kernel.apply`` without what it does for transforms of functions: with these, nobody comes here.
+#: ``_Kernel.apply`` without its Python part, a fifth of the call: that serves transforms of functions and what is left
+#: of them, which ``tensors.is_differentiated`` sends elsewhere.
 _apply: Any = super(torch.autograd.Function, _Kernel).apply
 
 
