@@ -82,8 +82,9 @@ class StudentTNLL(Likelihood):
     def formula(self) -> str:
         if not self._is_plain:
             return super().formula
+        start = f"{self.constant_term:.6g} + " if self.constants else ""
         return (
-            r"s + \frac{\nu + 1}{2} \log{\left(1 + \frac{\omega^{2}}{\nu} \right)} - g"
+            rf"{start}s + " + r"\frac{\nu + 1}{2} \log{\left(1 + \frac{\omega^{2}}{\nu} \right)} - g"
             r",\qquad \nu = e^{\lambda},\qquad \sigma = e^{s},\qquad \omega = \frac{\mu - y}{\sigma}"
             r",\qquad w = \frac{\nu + 1}{\nu + \omega^{2}}"
             r",\qquad g = \log{\left(\Gamma\left(\frac{\nu + 1}{2}\right) \right)}"
@@ -121,7 +122,7 @@ class StudentTNLL(Likelihood):
 
     @property
     def _is_plain(self) -> bool:
-        return self.min_log_scale is None and not self.constants
+        return self.min_log_scale is None
 
     def unfloored(self, xp: Any, pred: Any, target: Any) -> Any:
         _, log_scale, log_df = pred
