@@ -1,7 +1,5 @@
 """CatBoost: parity with its own objectives, several outputs, saving, and its protocols."""
 
-# ruff: noqa: N806 (X is what everybody calls a matrix of features)
-
 from __future__ import annotations
 
 import pickle

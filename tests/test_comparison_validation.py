@@ -1,7 +1,5 @@
 """The cross-validation: which rows meet which, what may leak, what weights and units mean, and what is refused."""
 
-# ruff: noqa: N803, N806 (X is what everybody calls a matrix of features)
-
 import dataclasses
 
 import numpy as np

@@ -76,7 +76,7 @@ def _report(error: Exception) -> int:
 
 def _fail(message: str, code: int) -> int:
     """Print one line, whatever the message holds."""
-    print(f"lossfn: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    print(f"lossfn: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 (what the command says)
     return code
 
 

@@ -134,7 +134,7 @@ def _product_jvp(primals: Any, tangents: Any, **settings: Any) -> Any:
     return result, _product_of_rows.bind(move, *primals[1:], **settings)
 
 
-def _product_transpose(upstream: Any, vector: Any, *arrays: Any, **settings: Any) -> Any:  # noqa: ARG001
+def _product_transpose(upstream: Any, vector: Any, *arrays: Any, **settings: Any) -> Any:  # noqa: ARG001 (JAX's signature)
     result = upstream if isinstance(upstream, ad.Zero) else _product_of_rows.bind(upstream, *arrays, **settings)
     return [result, *[None] * len(arrays)]
 

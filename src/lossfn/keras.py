@@ -82,7 +82,7 @@ def as_loss(
 
 
 @keras.saving.register_keras_serializable(package="lossfn")
-class KerasLoss(keras.losses.Loss):  # type: ignore[misc]  # it ships no types
+class KerasLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras ships no types
     """A loss as Keras calls it; ``lossfn.keras.as_loss`` makes it."""
 
     def __init__(

@@ -239,7 +239,7 @@ class ScipyObjective:
 
 def scipy_objective(
     loss: Loss,
-    X: Any,  # noqa: N803 (scikit-learn's name)
+    X: Any,
     y: Any,
     *,
     l2: float = 0.0,
@@ -360,7 +360,7 @@ def refused_scores(loss: PointwiseLoss | RowwiseLoss) -> str:
     return f"{loss.prediction.name}{f'; {advice}' if advice else ''}"
 
 
-def _features(X: Any) -> Any:  # noqa: N803
+def _features(X: Any) -> Any:
     """Return features as a matrix of float64, sparse ones in compressed rows."""
     is_sparse = hasattr(X, "tocsr")
     matrix = X.tocsr() if is_sparse else batches.as_numpy("scipy_objective", "X", X)

@@ -138,7 +138,7 @@ class _Foreseen:
         return _Foreseen, ()
 
 
-class _SeveralLabelsObjective(CatBoostObjective, SeveralLabelsObjective):  # type: ignore[misc]  # it ships no types
+class _SeveralLabelsObjective(CatBoostObjective, SeveralLabelsObjective):  # type: ignore[misc]  # CatBoost ships no types
     """An objective with one column of labels for each output."""
 
 
@@ -183,7 +183,7 @@ class CatBoostMetric(Metric):
         return error / weight if weight else 0.0
 
 
-class _SeveralLabelsMetric(CatBoostMetric, SeveralLabelsMetric):  # type: ignore[misc]  # it ships no types
+class _SeveralLabelsMetric(CatBoostMetric, SeveralLabelsMetric):  # type: ignore[misc]  # CatBoost ships no types
     """A metric of scores with one column of labels for each output."""
 
 

@@ -126,7 +126,7 @@ class BoostedModel(LossParameters):
         return tags
 
 
-class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]  # it ships no types
+class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]  # scikit-learn ships no types
     """Gradient boosted trees trained with any loss of a numeric target, by XGBoost, LightGBM or CatBoost.
 
     Training starts from the loss's best constant, which the model holds, and predictions are on the scale of the
@@ -212,7 +212,7 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]  # i
             **engine_params,
         )
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to features (n, p), where NaN means missing, and targets (n,)."""
         loss = check_loss(type(self).__name__, self._checked(self.loss))
         self._check_task(loss)
@@ -226,13 +226,13 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]  # i
         self._train(loss, features, target, weight, None)
         return self
 
-    def predict(self, X: Any) -> Array:  # noqa: N803
+    def predict(self, X: Any) -> Array:
         """Return predictions on the scale of the target; of several heads the first, such as the mean."""
         natural = self._natural(X)
         return natural if natural.ndim == 1 else natural[:, 0]
 
-    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]  # it ships no types
-    def predict_heads(self, X: Any) -> Array:  # noqa: N803
+    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]  # scikit-learn ships no types
+    def predict_heads(self, X: Any) -> Array:
         """Return all heads on their natural scale (n, n_heads): quantiles, or mean and log-variance."""
         return self._natural(X)
 
@@ -351,7 +351,7 @@ class BoostedClassifier(ClassLabels, BoostedModel):
             **engine_params,
         )
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to features (n, p), where NaN means missing, and labels (n,)."""
         if self.loss is not None:
             self._check_task(check_loss(type(self).__name__, self._checked(self.loss)))

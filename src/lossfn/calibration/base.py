@@ -16,7 +16,7 @@ from lossfn.calibration.inputs import to_numpy
 Array = NDArray[np.float64]
 
 
-class Calibrator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # it ships no types
+class Calibrator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A classifier fitted to scores of held-out rows: ``fit(scores, y)``, ``predict_proba(scores)``."""
 
     classes_: NDArray[Any]

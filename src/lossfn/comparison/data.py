@@ -51,7 +51,7 @@ class Dataset:
 
 
 def read_data(
-    X: Any,  # noqa: N803 - the name that scikit-learn gives to a matrix of features
+    X: Any,
     y: Any,
     *,
     task: str | None,

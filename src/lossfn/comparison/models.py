@@ -172,7 +172,7 @@ class Boosted:
             return str(error)
         return ""
 
-    def settings(self, loss: Any, target: FloatArray, weight: FloatArray) -> list[float]:  # noqa: ARG002
+    def settings(self, loss: Any, target: FloatArray, weight: FloatArray) -> list[float]:  # noqa: ARG002 (linear models use it)
         """Return the numbers of trees, the same for every loss."""
         return list(TREES)
 
@@ -183,7 +183,7 @@ class Boosted:
         features: FloatArray,
         target: FloatArray,
         weight: FloatArray,
-        tol: float = TOL,  # noqa: ARG002
+        tol: float = TOL,  # noqa: ARG002 (linear models use it)
     ) -> Fitted:
         """Grow so many rounds of trees."""
         estimator = BoostedRegressor if loss.task == "regression" else BoostedClassifier

@@ -27,7 +27,7 @@ from .verdicts import judge, summarise
 
 
 def compare(
-    X: Any,  # noqa: N803 - the name that scikit-learn gives to a matrix of features
+    X: Any,
     y: Any,
     *,
     task: str | None = None,

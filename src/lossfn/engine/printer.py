@@ -111,7 +111,7 @@ class FormulaPrinter(LatexPrinter):  # type: ignore[misc]  # SymPy ships no type
     def _print_Symbol(self, expr: Any, style: str = "plain") -> str:  # noqa: N802, ARG002 (SymPy's dispatch names)
         return self._symbols.get(expr.name, str(expr.name))
 
-    def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[Any]:  # noqa: ARG002
+    def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[Any]:  # noqa: ARG002 (SymPy's signature)
         # "a - b", never "-b + a".
         return sorted(expr.args, key=lambda term: term.could_extract_minus_sign())
 

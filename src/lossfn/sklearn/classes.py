@@ -21,7 +21,7 @@ from .parameters import LossParameters
 Array = NDArray[np.float64]
 
 
-class ClassLabels(ClassifierMixin, LossParameters):  # type: ignore[misc]  # it ships no types
+class ClassLabels(ClassifierMixin, LossParameters):  # type: ignore[misc]  # scikit-learn ships no types
     """A classifier with a parameter ``loss`` whose scores are one number for two classes, or one for each class."""
 
     _tasks = ("binary", "multiclass")
@@ -53,22 +53,22 @@ class ClassLabels(ClassifierMixin, LossParameters):  # type: ignore[misc]  # it 
         negative, positive = domain.members or (domain.low, domain.high)
         return loss, np.where(codes == 1, positive, negative)
 
-    def decision_function(self, X: Any) -> Array:  # noqa: N803
+    def decision_function(self, X: Any) -> Array:
         """Return scores: of two classes (n,), where a positive one means the second class; of more (n, n_classes)."""
         scores = self._scores(X)
         if len(self.classes_) > 2:
             return scores
         return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
 
-    def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
+    def predict(self, X: Any) -> np.ndarray[Any, Any]:
         """Return the class that ``decision_function`` says."""
         scores = self.decision_function(X)
         codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         labels: np.ndarray[Any, Any] = self.classes_[codes]
         return labels
 
-    @available_if(lambda self: self.loss is None or self.loss.gives_probability)  # type: ignore[untyped-decorator]  # it ships no types
-    def predict_proba(self, X: Any) -> Array:  # noqa: N803
+    @available_if(lambda self: self.loss is None or self.loss.gives_probability)  # type: ignore[untyped-decorator]  # scikit-learn ships no types
+    def predict_proba(self, X: Any) -> Array:
         """Return probabilities of the classes (n, n_classes), for losses whose minimiser implies them."""
         scores = self._scores(X)
         if isinstance(self.loss_, RowwiseLoss):

@@ -26,7 +26,7 @@ from .newton import SEVERAL_KINKS, minimize_smooth, minimize_uncertified
 _SQUARED_ERROR = SquaredError()
 
 
-class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # it ships no types
+class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # scikit-learn ships no types
     r"""Linear regression with any pointwise loss of a numeric target.
 
     Minimises
@@ -100,7 +100,7 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # it 
     ) -> None:
         super().__init__(loss, l2=l2, fit_intercept=fit_intercept, max_iter=max_iter, tol=tol)
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to features (n, p) and targets (n,). A weight of 2 equals a repeated row, 0 a deleted one."""
         self._check_loss(self._checked(self.loss))
         self._check_params()
@@ -112,7 +112,7 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # it 
         self.intercept_ = float(intercept[0]) if is_single else intercept
         return self
 
-    def predict(self, X: Any) -> Array:  # noqa: N803
+    def predict(self, X: Any) -> Array:
         """Return predictions on the scale of the target: rates where the link is logarithmic.
 
         Of several heads it returns the first, for a Gaussian likelihood the mean.
@@ -120,8 +120,8 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # it 
         natural = self._natural(X)
         return natural if natural.ndim == 1 else natural[:, 0]
 
-    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]  # it ships no types
-    def predict_heads(self, X: Any) -> Array:  # noqa: N803
+    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]  # scikit-learn ships no types
+    def predict_heads(self, X: Any) -> Array:
         """Return all heads on their natural scale (n, n_heads): quantiles, or mean and log-variance."""
         return self._natural(X)
 
@@ -230,7 +230,7 @@ class LinearClassifier(ClassLabels, LinearModel):
     ) -> None:
         super().__init__(loss, l2=l2, fit_intercept=fit_intercept, max_iter=max_iter, tol=tol)
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to features (n, p) and labels (n,). A weight of 2 equals a repeated row, 0 a deleted one."""
         if self.loss is not None:
             self._check_loss(self._checked(self.loss))

@@ -14,7 +14,7 @@ from lossfn.pointwise import PointwiseLoss
 from lossfn.rowwise import RowwiseLoss
 
 
-class LossParameters(BaseEstimator):  # type: ignore[misc]  # it ships no types
+class LossParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """An estimator with a parameter ``loss``: ``loss__delta`` is the parameter delta of the loss."""
 
     _tasks: tuple[str, ...]

@@ -31,7 +31,7 @@ class Response(Protocol):
     def methods(self) -> tuple[str, ...]:
         """The methods of an estimator that it can use, in the order of preference."""
 
-    def predictions(self, estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:  # noqa: N803
+    def predictions(self, estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
         """Return predictions and targets as the loss takes them."""
 
 
@@ -85,7 +85,7 @@ class OfNumbers:
     loss: PointwiseLoss
     methods: tuple[str, ...]
 
-    def predictions(self, estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:  # noqa: N803
+    def predictions(self, estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
         """Return predictions through the link, and the targets as they came."""
         method, respond = _method(estimator, self.methods, self.loss)
         natural = respond(X)
@@ -106,7 +106,7 @@ class OfTwoClasses:
     loss: PointwiseLoss
     methods: tuple[str, ...]
 
-    def predictions(self, estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:  # noqa: N803
+    def predictions(self, estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
         """Return predictions for the second class, and labels as the loss takes them."""
         classes = _classes(estimator, self.loss)
         if len(classes) != 2:
@@ -144,7 +144,7 @@ class OfRows:
     loss: RowwiseLoss
     methods: tuple[str, ...]
 
-    def predictions(self, estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:  # noqa: N803
+    def predictions(self, estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:
         """Return a row for each class, and the indices of classes."""
         classes = _classes(estimator, self.loss)
         target = _codes(classes, y)

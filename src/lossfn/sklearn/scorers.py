@@ -52,7 +52,7 @@ def metric(loss: Loss) -> Metric:
     return Metric(_checked("metric", loss))
 
 
-class Scorer(_BaseScorer):  # type: ignore[misc]  # it ships no types
+class Scorer(_BaseScorer):  # type: ignore[misc]  # scikit-learn ships no types
     """Minus the mean of a loss, of an estimator's predictions; ``lossfn.sklearn.scorer`` makes it."""
 
     def __init__(self, loss: PointwiseLoss | RowwiseLoss, response: Response) -> None:
@@ -64,7 +64,7 @@ class Scorer(_BaseScorer):  # type: ignore[misc]  # it ships no types
         self,
         method_caller: Any,  # noqa: ARG002 (of scikit-learn: a cache of responses that it has selected from)
         estimator: Any,
-        X: Any,  # noqa: N803
+        X: Any,
         y_true: Any,
         sample_weight: Any = None,
     ) -> float:
