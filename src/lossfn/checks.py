@@ -126,10 +126,11 @@ def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
     if not out.flags.writeable:
         raise ValueError(f"{owner}: out is read-only; pass an array that may be written to")
     is_owner = out.base is None
-    for name, given in zip(("pred", "target", "weight", "mask"), inputs, strict=True):
+    for position, given in enumerate(inputs):
         # That two arrays own their memory is quicker to see than where it lies.
         if given is None or (is_owner and type(given) is np.ndarray and given.base is None and given is not out):
             continue
         for array in given if isinstance(given, tuple) else (given,):
             if isinstance(array, np.ndarray) and np.may_share_memory(out, array):
+                name = ("pred", "target", "weight", "mask")[position]
                 raise ValueError(f"{owner}: out must not share memory with {name}: inputs are never written to")

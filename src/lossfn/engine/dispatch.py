@@ -45,7 +45,7 @@ class Evaluator:
             )
             for kind in kinds
         }
-        self._loops: dict[tuple[str, str, bool, bool], Callable[..., int]] = {}
+        self._loops: dict[tuple[str, str, bool, bool], tuple[Callable[..., int], Any, tuple[Any, ...]]] = {}
 
     def parameters_in(self, dtype: np.dtype[Any]) -> tuple[Any, ...]:
         """Return the parameters as numbers of a dtype; finite ones stay so."""
@@ -181,25 +181,25 @@ class Evaluator:
         stacked = batch.xp.stack(parts, axis=-1)
         return stacked if axes == 1 else stacked.reshape(*batch.shape, heads, heads)
 
-    def _loop(self, kind: str, batch: Batch) -> Callable[..., int]:
+    def _loop(self, kind: str, batch: Batch) -> tuple[Callable[..., int], Any, tuple[Any, ...]]:
+        """Return the compiled loop for a batch, the type of its numbers, and the parameters of that type."""
         key = (kind, batch.dtype.char, batch.weight is not None, batch.mask is not None)
-        loop = self._loops.get(key)
-        if loop is None:
-            loop = self._loops[key] = kernel(self.definition, Variant(kind, batch.dtype.name, *key[2:]))
-        return loop
+        found = self._loops.get(key)
+        if found is None:
+            loop = kernel(self.definition, Variant(kind, batch.dtype.name, *key[2:]))
+            found = self._loops[key] = (loop, *self._typed[key[1]])
+        return found
 
     def _run_kernel(self, path: str, kind: str, batch: Batch, scale: float, *outputs: np.ndarray[Any, Any]) -> float:
-        loop = self._loop(kind, batch)
-        arrays = [*map(_flat, batch.targets), _flat(batch.pred)]
+        loop, number, parameters = self._loop(kind, batch)
+        arrays = [*batch.targets, batch.pred]
         if batch.weight is not None:
-            arrays.append(_flat(batch.weight, batch.shape))
+            arrays.append(_repeated(batch.weight, batch.shape))
         if batch.mask is not None:
-            arrays.append(_flat(batch.mask, batch.shape))
-        arrays += map(_flat, outputs)
+            arrays.append(_repeated(batch.mask, batch.shape))
         blocks = -(-arrays[0].size // BLOCK)
-        sums = np.zeros(blocks)
-        number, parameters = self._typed[batch.dtype.char]
-        arguments = (*arrays, sums, number(scale), *parameters)
+        sums = np.empty(blocks)
+        arguments = (*map(_flat, (*arrays, *outputs)), sums, number(scale), *parameters)
         invalid = threads.run(loop, blocks, *arguments) if path == "threads" else loop(0, blocks, *arguments)
         if invalid:
             self.check_values(batch, _weight_and_keep(batch)[1])
@@ -224,12 +224,15 @@ def _weighted(batch: Batch, values: Any, factor: Any, keep: Any) -> Any:
     return batch.xp.where(keep, values * factor, batch.ops.number(0.0))
 
 
-def _flat(array: np.ndarray[Any, Any], shape: tuple[int, ...] | None = None) -> np.ndarray[Any, Any]:
-    """Return the elements in one row, those of a weight or mask repeated over a shape."""
-    if array.ndim == 1 and array.flags.c_contiguous and (shape is None or array.shape == shape):
+def _repeated(rows: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Return a weight or mask of rows, or of elements, for each element."""
+    return rows if rows.shape == shape else np.broadcast_to(reduce.apply_to_elements(rows, shape), shape)
+
+
+def _flat(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the elements in one row."""
+    if array.ndim == 1 and array.flags.c_contiguous:
         return array
-    if shape is not None and array.shape != shape:
-        array = np.broadcast_to(array.reshape(array.shape + (1,) * (len(shape) - array.ndim)), shape)
     return np.ascontiguousarray(array).reshape(-1)
 
 
