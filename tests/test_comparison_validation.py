@@ -221,6 +221,12 @@ def test_default_candidates():
     ]
 
 
+def test_one_loss_is_the_default():
+    data = read(regression_data()[0], np.arange(ROWS) % 2)
+    candidates, _ = choose_candidates(None, data, Linear())
+    assert [candidate.key for candidate in candidates if candidate.is_default] == ["BinaryCrossEntropy"]
+
+
 def test_the_default_loss_is_added_first_and_said():
     data = read(*regression_data())
     candidates, notes = choose_candidates(["Huber(delta=2)"], data, Linear())

@@ -83,10 +83,12 @@ def choose_candidates(losses: Any, data: Dataset, model: Model) -> tuple[tuple[C
         chosen = [_from_user(item, data) for item in items]
     notes: list[str] = []
     default = _default(data)
-    if all(candidate.loss != default.loss for candidate in chosen):
-        chosen = [default, *chosen]
+    # With an estimated weight of class 1, cross-entropy is another loss.
+    is_default = [item.loss == default.loss and not item.estimated for item in chosen]
+    if not any(is_default):
+        chosen, is_default = [default, *chosen], [True, *is_default]
         notes.append(f"{default.key} was added: it is the default that the others are compared with.")
-    chosen = [dataclasses.replace(item, is_default=item.loss == default.loss) for item in chosen]
+    chosen = [dataclasses.replace(item, is_default=is_it) for item, is_it in zip(chosen, is_default, strict=True)]
     chosen.sort(key=lambda item: not item.is_default)
     _refuse_duplicates(chosen)
     kept = [candidate for candidate in chosen if _fits_target(candidate, data)]
