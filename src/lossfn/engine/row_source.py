@@ -68,9 +68,9 @@ def run(first, last, rows, per_block, classes, preds, targets, weights, offsets,
         count = stop - start
         scores = {scores}
         e = {exponentials}
-{label}
-{exponentiate}
-{body}
+        {label}
+        {exponentiate}
+        {body}
         sums[block] = sum_block(values, count)
     return invalid
 """
@@ -307,8 +307,6 @@ def _fill(template: str, texts: dict[str, str], blocks: dict[str, list[str]]) ->
         name = line.strip().strip("{}")
         if name in blocks and line.strip() == f"{{{name}}}":
             indentation = line[: len(line) - len(line.lstrip())]
-            if name in ("body", "exponentiate", "label"):
-                indentation = " " * 8
             filled += [indentation + entry for entry in _fill("\n".join(blocks[name]), texts, blocks)]
         else:
             filled.append(line.format(**texts) if "{" in line else line)
