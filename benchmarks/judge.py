@@ -43,15 +43,15 @@ class Judgement:
         return max(self.scores[path, kind].units for path in PATHS)
 
 
-def judge(loss: PointwiseLoss, dtype: str, size: int, values: float = np.inf) -> Judgement:
-    """Measure one loss in one dtype, at about ten times ``size`` points.
+def judge(loss: PointwiseLoss, dtype: str, size: int, values: float = np.inf, seed: int = 0) -> Judgement:
+    """Measure one loss in one dtype, at about ten times ``size`` points; another ``seed`` draws others.
 
     Derivatives and their conditions are differences of values in high precision, which take nearly all of the time;
     a limit on ``values`` leaves points out.
     """
     rounded = in_precision(loss, dtype)
     units = rule.claim(loss).units
-    points, at_limits = finite_points(rounded, dtype, size), limit_points(rounded, dtype)
+    points, at_limits = finite_points(rounded, dtype, size, seed), limit_points(rounded, dtype)
     if np.isfinite(values):
         most = max(1, int(values / values_for_a_point(loss)))
         points, at_limits = thinned(points, most), thinned(at_limits, max(1, most // 3))

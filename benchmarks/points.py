@@ -88,15 +88,15 @@ def has_labels(loss: PointwiseLoss) -> bool:
     return loss.target in (fields.BINARY, fields.SIGNED, fields.PROBABILITY)
 
 
-def finite_points(loss: PointwiseLoss, dtype: str, size: int) -> Points:
+def finite_points(loss: PointwiseLoss, dtype: str, size: int, seed: int = 0) -> Points:
     """Return finite points inside the domains; ``size`` is the number of points of each of a few sorts.
 
     The loss must already be ``in_precision`` of the dtype.
     """
     if isinstance(loss.target, fields.Parts):
-        return _finite_points_of_parts(loss, loss.target, dtype, size)
+        return _finite_points_of_parts(loss, loss.target, dtype, size, seed)
     info = np.finfo(FLOATS[dtype])
-    rng = np.random.default_rng(2024)
+    rng = np.random.default_rng(2024 + seed)
     targets = _targets(loss, info, rng, size)
 
     def any_target(count: int) -> Array:
@@ -169,12 +169,12 @@ def _every_pair(loss: PointwiseLoss, heads: Array, targets: list[tuple[float, ..
     return Points(np.repeat(heads, len(targets), axis=0), fields.joined(loss.target, np.ascontiguousarray(columns)))
 
 
-def _finite_points_of_parts(loss: PointwiseLoss, target: fields.Parts, dtype: str, size: int) -> Points:
+def _finite_points_of_parts(loss: PointwiseLoss, target: fields.Parts, dtype: str, size: int, seed: int) -> Points:
     """Return points whose first part is a target like any other, and whose other parts are near it or far from it."""
     single = copy.copy(loss)
     object.__setattr__(single, "target", target.domains[0])
-    points = finite_points(single, dtype, size)
-    rng = np.random.default_rng(2025)
+    points = finite_points(single, dtype, size, seed)
+    rng = np.random.default_rng(2025 + seed)
     parts = [points.target]
     for domain in target.domains[1:]:
         factor = np.exp2(rng.choice([0.0, 1.0, 3.0, 20.0], len(points)))

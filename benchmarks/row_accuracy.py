@@ -76,9 +76,9 @@ def tasks(*, quick: bool = False) -> Iterator[tuple[RowwiseLoss, str, int]]:
                 yield loss, dtype, classes
 
 
-def rows_for(loss: RowwiseLoss, dtype: str, classes: int) -> Rows:
+def rows_for(loss: RowwiseLoss, dtype: str, classes: int, seed: int = 0) -> Rows:
     """Draw rows: ordinary, far apart, with one class that dominates, equal, tied, and with -inf."""
-    rng = np.random.default_rng(classes)
+    rng = np.random.default_rng(classes + seed)
     normal = rng.normal(size=(7, classes))
     first = np.arange(classes) == 0
     found = {
@@ -124,10 +124,10 @@ def claim(loss: RowwiseLoss) -> rule.Claim:
     return rule.FEW if isinstance(loss, CrossEntropy) else rule.ROW_CHAIN
 
 
-def judge(loss: RowwiseLoss, dtype: str, classes: int) -> Result:
-    """Measure one loss on rows of one length."""
+def judge(loss: RowwiseLoss, dtype: str, classes: int, seed: int = 0) -> Result:
+    """Measure one loss on rows of one length; another ``seed`` draws others."""
     precise = fitted(loss, dtype, classes)
-    rows = rows_for(precise, dtype, classes)
+    rows = rows_for(precise, dtype, classes, seed)
     exact = [
         reference(precise, scores, int(index), teacher)
         for scores, index, teacher in zip(rows.scores, rows.index, rows.teacher, strict=True)
