@@ -185,6 +185,13 @@ def test_scalers_refuse(name: str, value: float) -> None:
         numerics.LossScaler(**{name: value})
 
 
+@pytest.mark.parametrize("value", [2.5, "a", True])
+def test_quiet_periods_are_whole_numbers_of_steps(value: Any) -> None:
+    with raises(TypeError, "LossScaler: growth_interval must be an integer >= 1", "None", repr(value)):
+        numerics.LossScaler(growth_interval=value)
+    assert numerics.LossScaler(growth_interval=np.int64(3)).growth_interval == 3
+
+
 # ---- labels -------------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +206,30 @@ def test_one_hot(library: str) -> None:
         numerics.one_hot(in_library(library, labels), 2)
     with raises(TypeError, "labels must be integers", "float64"):
         numerics.one_hot(in_library(library, labels.astype(float)), 3)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int64", "float16", "bfloat16", "float32", "float64"])
+@every_library
+def test_labels_become_signed(library: str, dtype: str) -> None:
+    import jax
+    import torch
+
+    made: dict[str, Any] = {"numpy": np.array, "torch": torch.tensor, "jax": jax.numpy.array}
+    if (library, dtype) == ("numpy", "bfloat16"):
+        pytest.skip("NumPy has no bfloat16")
+    labels = made[library]([0, 1, 1], dtype=getattr(torch, dtype) if library == "torch" else dtype)
+    got = numerics.to_signed(labels)
+    assert got.tolist() == [-1.0, 1.0, 1.0]
+    usual = {"numpy": np.array(0.0), "torch": torch.tensor(0.0), "jax": jax.numpy.array(0.0)}[library].dtype
+    assert got.dtype == (labels.dtype if "float" in dtype else usual)
+
+
+@every_library
+def test_signed_labels_refuse_what_is_no_label(library: str) -> None:
+    with raises(ValueError, "to_signed: labels[0] = 2.0 is not a label 0 or 1"):
+        numerics.to_signed(in_library(library, np.array([2, 3])))
+    with raises(ValueError, "labels[1] = -1.0", "labels -1/+1 need no conversion"):
+        numerics.to_signed(in_library(library, np.array([1, -1])))
 
 
 @every_library

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
-from lossfn import checks, fields
+from lossfn import fields
 from lossfn.engine import batch as batches
 from lossfn.engine.namespaces import compatible
 from lossfn.fields import Domain
 from lossfn.numerics.arrays import check_axis, check_domain, check_number, prepare, to_array
 
+UNSIGNED = dataclasses.replace(fields.BINARY, cure="labels -1/+1 need no conversion")
+
 
 def to_signed(labels: Any) -> Any:
-    """Convert labels 0 and 1 to -1 and +1.
+    """Convert labels 0 and 1 to -1 and +1, as floating-point numbers.
+
+    Parameters
+    ----------
+    labels : array (...)
+        Labels 0 and 1, of any real dtype; any other is refused.
+
+    Returns
+    -------
+    array (...)
+        In the dtype of floating-point labels, else the library's usual floating dtype.
 
     Examples
     --------
@@ -22,13 +35,10 @@ def to_signed(labels: Any) -> Any:
     >>> lossfn.to_signed([0, 1, 1])
     array([-1.,  1.,  1.])
     """
-    if batches.library_of("to_signed", labels=labels) != "numpy":
-        return 2 * labels - 1
-    array = np.asarray(labels)
-    inside = np.isin(array, (0, 1))
-    if not inside.all():
-        checks.raise_outside("to_signed", "labels", array, inside, fields.BINARY)
-    return 2.0 * array - 1.0
+    inputs = prepare("to_signed", labels=labels)
+    (array,) = inputs.arrays
+    check_domain("to_signed", "labels", array, UNSIGNED, inputs.library)
+    return inputs.finish(2 * array - 1)
 
 
 def one_hot(labels: Any, classes: int, dtype: Any = None) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from lossfn import fields
 from lossfn.engine.namespaces import compatible
 from lossfn.fields import Domain
@@ -72,11 +74,8 @@ class LossScaler:
     def __post_init__(self) -> None:
         for name, domain in DOMAINS.items():
             check_number("LossScaler", name, getattr(self, name), domain)
-        if self.growth_interval is not None and not self.growth_interval >= 1:
-            raise ValueError(
-                f"LossScaler: growth_interval must be a number of steps >= 1, or None for a static scale; "
-                f"got {self.growth_interval!r}"
-            )
+        if self.growth_interval is not None:
+            _check_interval(self.growth_interval)
 
     def scale_loss(self, loss: Any) -> Any:
         """Return the loss times the scale, to be differentiated; a loss in half precision becomes float32."""
@@ -130,3 +129,11 @@ class LossScaler:
                 f"LossScaler: the state lacks {', '.join(sorted(missing))}; pass what state_dict() returned"
             )
         vars(self).update(vars(LossScaler(**{name: state[name] for name in vars(self)})))
+
+
+def _check_interval(steps: Any) -> None:
+    message = f"LossScaler: growth_interval must be an integer >= 1, or None for a static scale; got {steps!r}"
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)):
+        raise TypeError(message)
+    if steps < 1:
+        raise ValueError(message)
