@@ -11,12 +11,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from lossfn.robustness import MAD_TO_SIGMA
+
 from .features import MAX_CATEGORIES, Features
 from .result import FloatArray, IntArray
 
-# 1.4826 times the median absolute deviation estimates the standard deviation of Gaussian noise.
-MAD_TO_SIGMA = 1.482602218505602
-# sqrt(pi / 2) times the mean absolute deviation does so too.
+# sqrt(pi / 2) times the mean absolute deviation estimates the standard deviation of Gaussian noise.
 MEAN_DEVIATION_TO_SIGMA = 1.2533141373155003
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from lossfn.robustness import MAD_TO_SIGMA
+
 from .drawing import COLOURS, Picture, canvas, inline_svg, stroke
 from .formatting import MINUS, percent, shorten
 
@@ -109,7 +111,7 @@ def _range_shown(result: Comparison, rows: FloatArray) -> tuple[float, float]:
     if result.task == "binary":
         return max(low, min(-4.0, rows.min())), min(high, max(4.0, rows.max()))
     middle = float(np.median(rows))
-    reach = SIGMAS_SHOWN * 1.4826 * float(np.median(np.abs(rows - middle))) or high - low
+    reach = SIGMAS_SHOWN * MAD_TO_SIGMA * float(np.median(np.abs(rows - middle))) or high - low
     # The origin, where every loss has its minimum, belongs in the picture.
     return max(low, min(0.0, middle - reach)), min(high, max(0.0, middle + reach))
 
