@@ -1,7 +1,8 @@
 """Changing the unit of the target without changing what a loss means.
 
 A loss in euros, trained on a target in units of its own spread, must have its parameters changed along with it, or it
-becomes another loss. Whether that is possible is not declared anywhere; it is found out by trying.
+becomes another loss. Whether that is possible is not declared anywhere; it is found out by trying. Nor may targets
+leave the domain that the loss declares.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from lossfn import fields
 from lossfn.combine import WeightedSum
+from lossfn.fields import Domain
 
 from .preparation import TargetScale, robust_scale, weighted_quantile
 from .result import FloatArray
@@ -29,6 +32,8 @@ def gradient_degree(loss: Any) -> float | None:
 
     The gradient rather than the value, because terms that do not depend on the prediction do not matter.
     """
+    if not _holds_multiples(loss.target):
+        return None
     prediction = _TARGET + _RESIDUAL
     links = np.log if loss.link == "log" else np.asarray
     larger = dataclasses.replace(loss, **{name: getattr(loss, name) * _FACTOR for name in loss.scale_parameters})
@@ -43,13 +48,9 @@ def gradient_degree(loss: Any) -> float | None:
     return math.log(ratios[0]) / math.log(_FACTOR)
 
 
-@lru_cache(maxsize=256)
-def depends_on_residual_alone(loss: Any) -> bool:
-    """Whether adding the same number to prediction and target changes nothing."""
-    if loss.link != "identity":
-        return False
-    there = loss.gradient(_TARGET + _RESIDUAL + 1.0, _TARGET + 1.0, reduction="sum")
-    return bool(np.allclose(there, loss.gradient(_TARGET + _RESIDUAL, _TARGET, reduction="sum"), rtol=1e-9, atol=0))
+def _holds_multiples(domain: Domain) -> bool:
+    """Whether positive multiples of a member, all positive numbers among them, are members."""
+    return not domain.members and domain.low in (-math.inf, 0.0) and domain.high == math.inf
 
 
 def is_scalable(loss: Any) -> bool:
@@ -60,12 +61,14 @@ def is_scalable(loss: Any) -> bool:
 
 def training_units(loss: Any, target: FloatArray, weight: FloatArray) -> TargetScale:
     """Return the units in which to train: spread 1 where the loss allows it, median 0 where it allows that too."""
-    if loss.task != "regression" or not (is_scalable(loss) or depends_on_residual_alone(loss)):
+    if loss.task != "regression":
         return TargetScale()
-    if not depends_on_residual_alone(loss):
+    if loss.link == "identity" and loss.target == fields.REAL and loss.of_residual:
+        scale = (robust_scale(target, weight) or 1.0) if is_scalable(loss) else 1.0
+        return TargetScale(weighted_quantile(target, 0.5, weight), scale)
+    if is_scalable(loss):
         return TargetScale(0.0, float(np.average(np.abs(target), weights=weight)) or 1.0)
-    scale = (robust_scale(target, weight) or 1.0) if is_scalable(loss) else 1.0
-    return TargetScale(weighted_quantile(target, 0.5, weight), scale)
+    return TargetScale()
 
 
 def in_units(loss: Any, unit: float) -> Any:
