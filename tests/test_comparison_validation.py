@@ -260,7 +260,7 @@ def test_bad_losses_are_refused(losses, message):
 
 
 def test_probabilities_as_inputs_are_refused():
-    with pytest.raises(DataError, match="models predict any number: use logits"):
+    with pytest.raises(DataError, match=r"models predict any number, but .* a probability .*; use inputs='logits'"):
         choose_candidates([lossfn.BinaryCrossEntropy(inputs="probabilities")], read(*binary_data()), Linear())
 
 

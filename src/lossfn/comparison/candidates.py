@@ -13,6 +13,8 @@ import numpy as np
 import lossfn
 from lossfn import fields
 from lossfn.combine import WeightedSum
+from lossfn.loss import Loss
+from lossfn.objective import refused_scores
 
 from .data import Dataset
 from .models import Model
@@ -91,16 +93,9 @@ def choose_candidates(losses: Any, data: Dataset, model: Model) -> tuple[tuple[C
     chosen = [dataclasses.replace(item, is_default=is_it) for item, is_it in zip(chosen, is_default, strict=True)]
     chosen.sort(key=lambda item: not item.is_default)
     _refuse_duplicates(chosen)
-    kept = [candidate for candidate in chosen if _fits_target(candidate, data)]
-    notes += [
-        f"{candidate.key} was left out: it needs targets that are {candidate.loss.target.name}, "
-        f"and {data.target_name!r} goes down to {data.target.min():g}."
-        for candidate in chosen
-        if candidate not in kept
-    ]
-    refused = {candidate.key: reason for candidate in kept if (reason := model.refusal(candidate.loss))}
-    notes += [f"{key} was left out: {reason}." for key, reason in refused.items()]
-    kept = [candidate for candidate in kept if candidate.key not in refused]
+    refusals = {item.key: _refused_target(item.loss, data) or model.refusal(item.loss) for item in chosen}
+    notes += [f"{key} was left out: {reason}." for key, reason in refusals.items() if reason]
+    kept = [candidate for candidate in chosen if not refusals[candidate.key]]
     return tuple(kept), (*notes, *_notes_on_parameters(kept))
 
 
@@ -148,34 +143,33 @@ def _from_user(item: Any, data: Dataset) -> Candidate:
     A scale parameter is the user's own where the spelling names it, or where an object's value is not the default of
     its class; otherwise the data decide.
     """
-    loss: Any = lossfn.parse_loss(item) if isinstance(item, str) else item
-    if not hasattr(loss, "value_and_gradient"):
-        raise DataError(f"not a loss: {item!r}")
+    loss = lossfn.parse_loss(item) if isinstance(item, str) else _checked_loss(item)
     task = data.task
     if loss.task != task:
         raise DataError(f"{loss!r} is a loss for {loss.task}, but the task is {task}")
     if isinstance(loss, lossfn.RowwiseLoss) and task != "multiclass":
         raise DataError(f"{loss!r} needs a row of scores for each prediction, not one number")
-    if loss.heads != ("prediction",):
+    if len(loss.heads) > 1:
         raise DataError(f"{loss!r} needs {len(loss.heads)} predictions a row ({', '.join(loss.heads)}), not one")
-    taken = _refused_predictions(loss)
-    if taken:
-        raise DataError(f"{loss!r} takes {taken}, but the models predict any number: use logits")
+    domain = refused_scores(loss)
+    if domain:
+        raise DataError(f"the models predict any number, but {loss!r} takes {domain}")
     if task == "multiclass":
         return _of_classes(loss, data)
-    given = _spelled_parameters(item, loss) if isinstance(item, str) else _changed_parameters(loss)
+    given = _spelled_parameters(item) if isinstance(item, str) else _changed_parameters(loss)
     # The half-width of a tube is a tolerance, not a size at which residuals become outliers.
     is_tube = loss.convex and not loss.even_with_decreasing_weight
     names = () if is_tube else loss.scale_parameters
     return _candidate(loss, estimated=tuple(name for name in names if name not in given))
 
 
-def _refused_predictions(loss: Any) -> str:
-    """Return what a loss takes instead of any number; nothing where it takes any number."""
-    if loss.task == "multiclass":
-        inputs = getattr(loss, "inputs", "logits")
-        return "" if inputs == "logits" else str(inputs).replace("_", "-")
-    return "" if loss.prediction == fields.EXTENDED_REAL else str(loss.prediction.name)
+def _checked_loss(item: Any) -> Any:
+    """Return a loss object, or say what it is instead."""
+    if isinstance(item, type) and issubclass(item, Loss):
+        raise DataError(f"{item.__name__} is a class, and a loss is an instance of it: write {item.__name__}()")
+    if not isinstance(item, lossfn.PointwiseLoss | lossfn.RowwiseLoss):
+        raise DataError(f"not a loss: {item!r}; losses are objects such as Huber(delta=1.0), or texts such as 'huber'")
+    return item
 
 
 def _of_classes(loss: Any, data: Dataset) -> Candidate:
@@ -220,13 +214,10 @@ def _changed_parameters(loss: Any) -> set[str]:
     }
 
 
-def _spelled_parameters(spelling: str, loss: Any) -> set[str]:
-    """Return the parameters that a spelling such as ``"Huber(delta=2)"`` or ``"Huber(2)"`` names."""
+def _spelled_parameters(spelling: str) -> set[str]:
+    """Return the parameters that a spelling such as ``"Huber(delta=2)"`` names."""
     call = ast.parse(spelling.strip(), mode="eval").body
-    if not isinstance(call, ast.Call):
-        return set()
-    names = [field.name for field in dataclasses.fields(loss)]
-    return {*names[: len(call.args)], *(keyword.arg for keyword in call.keywords if keyword.arg)}
+    return {keyword.arg for keyword in call.keywords if keyword.arg} if isinstance(call, ast.Call) else set()
 
 
 def _label(loss: Any, estimated: Sequence[str]) -> str:
@@ -253,8 +244,19 @@ def _refuse_duplicates(candidates: Sequence[Candidate]) -> None:
             raise DataError(f"the loss {key} is given twice")
 
 
-def _fits_target(candidate: Candidate, data: Dataset) -> bool:
-    return candidate.loss.task != "regression" or float(data.target.min()) in candidate.loss.target
+def _refused_target(loss: Any, data: Dataset) -> str:
+    """Return why a loss cannot take the target; nothing where it can."""
+    # Classes are encoded as the loss declares them.
+    if data.task != "regression":
+        return ""
+    name = data.target_name
+    if isinstance(loss.target, fields.Parts):
+        return f"its targets have several parts ({', '.join(loss.target.names)}), and {name!r} is one number a row"
+    outside = data.target[~loss.target.condition(np, data.target)]
+    if not len(outside):
+        return ""
+    count = f"{len(outside)} of the {data.rows} values of {name!r}"
+    return f"it needs targets that are {loss.target.name}, unlike {count}, such as {outside[0]:g}"
 
 
 def _notes_on_parameters(candidates: Sequence[Candidate]) -> list[str]:
