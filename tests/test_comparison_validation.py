@@ -278,6 +278,19 @@ def test_no_repeat_is_refused():
 # ---- the result ----------------------------------------------------------------------------------------------------
 
 
+def test_what_is_looked_up_must_be_there():
+    result = compare(*regression_data(), losses=["Huber"], repeats=1, l2=0.1)
+    assert result.loss("Huber").key == "Huber"
+    assert result.score("mae").key == "mae"
+    for look_up in (result.loss, lambda key: result.verdict(key, "mae")):
+        with pytest.raises(ValueError, match=r"this comparison has no loss 'huber'; there are SquaredError, Huber$"):
+            look_up("huber")
+    for look_up in (result.score, lambda key: result.verdict("Huber", key)):
+        with pytest.raises(ValueError, match="this comparison has no score 'MAE'; there are rmse, mae, "):
+            look_up("MAE")
+    assert result.verdict("SquaredError", "mae") is None
+
+
 def test_same_seed_same_numbers():
     X, y = regression_data()
     first, again, other = (compare(X, y, losses=["Huber"], repeats=1, seed=seed) for seed in (7, 7, 8))

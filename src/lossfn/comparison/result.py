@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 Task = Literal["regression", "binary", "multiclass"]
+Record = TypeVar("Record")
 VerdictName = Literal["better", "worse", "no clear difference"]
 
 
@@ -300,15 +301,16 @@ class Comparison:
 
     def loss(self, key: str) -> LossResult:
         """Return the result of the loss called `key`."""
-        return next(result for result in self.losses if result.key == key)
+        return _find("loss", key, {result.key: result for result in self.losses})
 
     def score(self, key: str) -> ScoreInfo:
         """Return the description of the score called `key`."""
-        return next(info for info in self.scores if info.key == key)
+        return _find("score", key, {info.key: info for info in self.scores})
 
     def verdict(self, loss: str, score: str) -> Verdict | None:
         """Return the verdict on `loss` under `score`; ``None`` for the default loss and where there is no score."""
-        return next((v for v in self.verdicts if v.loss == loss and v.score == score), None)
+        wanted = (self.loss(loss).key, self.score(score).key)
+        return next((verdict for verdict in self.verdicts if (verdict.loss, verdict.score) == wanted), None)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -363,3 +365,10 @@ class Comparison:
             f"<Comparison of {len(self.losses)} losses for {self.target_name!r} ({self.task}): {self.rows} rows, "
             f"{self.features} features, {self.repeats} x {self.folds} folds, seed {self.seed}>"
         )
+
+
+def _find(kind: str, key: str, records: Mapping[str, Record]) -> Record:
+    """Return the record called `key`."""
+    if key not in records:
+        raise ValueError(f"this comparison has no {kind} {key!r}; there are {', '.join(records)}")
+    return records[key]
