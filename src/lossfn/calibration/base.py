@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from lossfn import checks
-from lossfn.calibration.inputs import to_numpy
+from lossfn.engine.batch import to_numpy
 
 Array = NDArray[np.float64]
 

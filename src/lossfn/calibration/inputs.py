@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossfn import checks, fields
-from lossfn.engine import batch as batches
+from lossfn.engine.batch import to_numpy
 from lossfn.fields import Domain
 
 KINDS = ("positive", "top_label", "class_wise")
@@ -90,16 +90,6 @@ def read(owner: str, kind: str, probability: Any, target: Any, weight: Any) -> R
     if kind == "positive":
         p, y, w = p.reshape(-1), y.reshape(-1), None if w is None else w.reshape(-1)
     return Rows(owner, kind, p, y, w)
-
-
-def to_numpy(owner: str, name: str, value: Any) -> NDArray[Any]:
-    """Return an array of NumPy; tensors of PyTorch and arrays of JAX are copied from their device."""
-    if batches.library_of(owner, **{name: value}) == "torch":
-        value = value.detach().cpu()
-        # NumPy has no bfloat16.
-        value = value.float() if "bfloat16" in str(value.dtype) else value
-        value = value.numpy()
-    return batches.as_numpy(owner, name, value)
 
 
 def _weights(owner: str, weight: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -145,7 +145,7 @@ def prepare(
     dtype = getattr(xp, compute_dtype(owner, str(arrays["pred"].dtype).removeprefix("torch.")))
     result_dtype = tensors.result_dtype(arrays["pred"]) if library == "torch" else arrays["pred"].dtype
     mask = arrays.pop("mask", None)
-    real = {name: array if array.dtype == dtype else xp.astype(array, dtype) for name, array in arrays.items()}
+    real = {name: as_real(owner, name, array, xp, dtype) for name, array in arrays.items()}
     targets = tuple(real[name] for name in parts)
     shape = tuple(targets[0].shape)
     checks.check_part_shapes(owner, parts, [tuple(part.shape) for part in targets])
@@ -200,22 +200,32 @@ def _prepare_numpy(
         dtype = np.dtype(compute_dtype(owner, dtype.name))
         pred = pred.astype(dtype)
     if len(parts) == 1:
-        targets = (_as_real(owner, "target", targets[0], dtype),)
+        targets = (_numbers(owner, "target", targets[0], dtype),)
         shape = targets[0].shape
     else:
-        targets = tuple(_as_real(owner, name, part, dtype) for name, part in zip(parts, targets, strict=True))
+        targets = tuple(_numbers(owner, name, part, dtype) for name, part in zip(parts, targets, strict=True))
         shape = targets[0].shape
         checks.check_part_shapes(owner, parts, [part.shape for part in targets])
     if pred.shape != shape or len(heads) > 1:
         checks.check_shapes(owner, pred.shape, shape, heads)
     if weight is not None:
-        weight = _as_real(owner, "weight", weight, dtype)
+        weight = _numbers(owner, "weight", weight, dtype)
         checks.check_row_shape(owner, "weight", weight.shape, shape)
         checks.check_weights(owner, weight)
     if mask is not None:
         mask = as_numpy(owner, "mask", mask)
         check_mask(owner, mask, shape, is_bool=mask.dtype == np.bool_)
     return Batch("numpy", pred, targets, weight, mask, shape, dtype, result_dtype, given=given)
+
+
+def to_numpy(owner: str, name: str, value: Any) -> np.ndarray[Any, Any]:
+    """Return an array of NumPy; tensors of PyTorch and arrays of JAX are copied from their device."""
+    if library_of(owner, **{name: value}) == "torch":
+        value = value.detach().cpu()
+        # NumPy has no bfloat16.
+        value = value.float() if "bfloat16" in str(value.dtype) else value
+        value = value.numpy()
+    return as_numpy(owner, name, value)
 
 
 def as_numpy(owner: str, name: str, value: Any) -> np.ndarray[Any, Any]:
@@ -229,13 +239,20 @@ def as_numpy(owner: str, name: str, value: Any) -> np.ndarray[Any, Any]:
     return np.asarray(value)
 
 
-def _as_real(owner: str, name: str, value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def _numbers(owner: str, name: str, value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     array = as_numpy(owner, name, value)
+    return array if array.dtype == dtype else as_real(owner, name, array, np, dtype)
+
+
+def as_real(owner: str, name: str, array: Any, xp: Any, dtype: Any) -> Any:
+    """Return numbers in a dtype; refuse what is no number, or loses a part by that."""
     if array.dtype == dtype:
         return array
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+    # NumPy does not know the half precision of other libraries.
+    is_half = "bfloat16" in str(array.dtype)
+    if not is_half and not xp.isdtype(array.dtype, ("bool", "integral", "real floating")):
         raise TypeError(f"{owner}: {name} must be real, integer or boolean; got dtype {array.dtype}")
-    return array.astype(dtype)
+    return xp.astype(array, dtype)
 
 
 def compute_dtype(owner: str, name: str) -> str:

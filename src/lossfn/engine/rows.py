@@ -98,7 +98,7 @@ def prepare(
     pred = _cast(xp, pred, dtype)
     targets = tuple(_as_target(owner, part, arrays[part.name], xp, pred) for part in parts)
     if weight is not None:
-        weight = _cast(xp, arrays["weight"], dtype)
+        weight = batches.as_real(owner, "weight", arrays["weight"], xp, dtype)
         checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
         if not is_traced(library, weight):
             with eagerly(library):
@@ -137,9 +137,9 @@ def _as_target(owner: str, part: Part, target: Any, xp: Any, pred: Any) -> Any:
     if part.is_number:
         if shape != scores[:-1]:
             raise ValueError(f"{owner}: {name} must be numbers {scores[:-1]}, one for each row of pred; got {shape}")
-        return _cast(xp, target, pred.dtype)
+        return batches.as_real(owner, name, target, xp, pred.dtype)
     if shape == scores and (part.may_be_distribution or part.is_scores):
-        return _cast(xp, target, pred.dtype)
+        return batches.as_real(owner, name, target, xp, pred.dtype)
     if part.is_scores:
         raise ValueError(f"{owner}: {name} must have the shape of pred {scores}; got {shape}")
     if shape == scores:
