@@ -75,6 +75,12 @@ def check_row_shape(owner: str, name: str, shape: tuple[int, ...], elements: tup
         raise ValueError(f"{owner}: {name} must have shape {allowed}; got {shape}")
 
 
+def check_class_weights(owner: str, weights: tuple[float, ...], classes: int) -> None:
+    """Refuse another number of weights than there are classes."""
+    if len(weights) != classes:
+        raise ValueError(f"{owner}: class_weight has {len(weights)} weights, but pred has {classes} classes")
+
+
 def check_weights(owner: str, weight: Any) -> None:
     """Refuse negative, NaN or infinite weights, naming the first."""
     # NaN makes both comparisons false, infinity only the second.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossfn import checks, fields
+from lossfn import checks, fields, reduce
 from lossfn.engine import batch as batches
 from lossfn.engine.namespaces import compatible
 
@@ -41,19 +41,18 @@ def optimal_constant(loss: PointwiseLoss, target: Any, weight: Any) -> Any:
     owner = type(loss).__name__
     names = loss.target.labels
     parts = [
-        np.asarray(batches.as_numpy(owner, name, part), dtype=np.float64).reshape(-1)
+        batches.to_numpy(owner, name, part)
         for name, part in zip(names, batches.split(owner, target, names), strict=True)
     ]
     shape = parts[0].shape
-    weight = np.ones(shape) if weight is None else np.asarray(weight, dtype=np.float64).reshape(-1)
-    if shape != weight.shape:
-        raise ValueError(f"{owner}: weight must have shape {shape}; got {weight.shape}")
+    weight = np.ones(shape) if weight is None else batches.to_numpy(owner, "weight", weight)
     # A harmless prediction, so that targets and weights are checked as in every other call.
     heads = len(loss.heads)
     harmless = np.full(shape + ((heads,) if heads > 1 else ()), loss.prediction.example)
     loss.total(harmless, fields.joined(loss.target, parts), weight=weight)
+    weight = np.broadcast_to(reduce.apply_to_elements(weight, shape), shape).astype(np.float64)
     # What has no weight is not used, whatever stands there.
-    target = fields.joined(loss.target, [part[weight > 0] for part in parts])
+    target = fields.joined(loss.target, [part.astype(np.float64)[weight > 0] for part in parts])
     weight = weight[weight > 0]
     if not weight.size:
         raise ValueError(f"{owner}: the optimal constant needs at least one target of positive weight")
@@ -183,21 +182,25 @@ def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None
     owner = type(loss).__name__
     if loss.number_parts:
         raise NotImplementedError(f"{owner}: no best row is searched for: the loss has no bound")
-    target = np.asarray(batches.as_numpy(owner, "target", target))
-    if target.ndim == 1:
-        weight = np.ones(len(target)) if weight is None else np.asarray(weight, dtype=np.float64)
-        checks.check_row_shape(owner, "weight", weight.shape, target.shape)
-        counted = loss.counts(target, weight)
-        width = loss.width_of(target[counted], classes)
-        # A harmless prediction, so that targets and weights are checked as in every other call.
-        loss.total(np.zeros((len(target), width)), target, weight=weight)
+    if len(loss.parts) > 1:
+        raise NotImplementedError(f"{owner}: no best row is searched for targets of several parts")
+    target = batches.to_numpy(owner, "target", target)
+    is_indexed = target.ndim < 2
+    rows = target.shape if is_indexed else target.shape[:-1]
+    weight = np.ones(rows) if weight is None else batches.to_numpy(owner, "weight", weight)
+    checks.check_row_shape(owner, "weight", weight.shape, rows)
+    width = loss.width_of(target[loss.counts(target, weight)] if is_indexed else target, classes)
+    if not is_indexed and classes not in (None, width):
+        raise ValueError(f"{owner}: classes={classes} contradicts the target, distributions over {width} classes")
+    # A harmless prediction, so that targets and weights are checked as in every other call.
+    loss.total(np.zeros((*rows, width)), target, weight=weight)
+    if is_indexed:
         # Only how often each class occurs matters.
-        classes = loss.classes_of(width)
+        counted, classes = loss.counts(target, weight), loss.classes_of(width)
         weight = np.bincount(target[counted].astype(np.int64), weight[counted], minlength=classes)
         target = np.arange(classes)
     else:
-        width = target.shape[-1]
-    weight = np.ones(len(target)) if weight is None else np.asarray(weight, dtype=np.float64)
+        weight = np.broadcast_to(reduce.apply_to_elements(weight, rows), rows)
     target, weight = target[weight > 0], weight[weight > 0]
     if not weight.any():
         raise ValueError(f"{owner}: the optimal constant needs at least one target of positive weight")

@@ -302,8 +302,7 @@ def _ignore(owner: str, batch: Batch, index: int) -> None:
 
 def _weigh_classes(owner: str, batch: Batch, weights: tuple[float, ...], classes: int) -> None:
     """Multiply the weight of each row by the weight of its class, or the mean weight over its distribution."""
-    if len(weights) != classes:
-        raise ValueError(f"{owner}: class_weight has {len(weights)} weights, but pred has {classes} classes")
+    checks.check_class_weights(owner, weights, classes)
     xp = batch.xp
     table = xp.asarray(weights, dtype=batch.dtype, device=batch.device)
     if rows.is_indexed(batch):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from lossfn import checks
 from lossfn.engine import rows
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.row_kernels import RowKernels
@@ -145,7 +146,13 @@ class SoftmaxLoss(RowwiseLoss):
         """
         if not self.gives_probability:
             return super().inverse_link(pred)
-        batch = rows.prepare_scores(type(self).__name__, pred)
+        owner = type(self).__name__
+        batch = rows.prepare_scores(owner, pred)
+        if self.class_weight is not None:
+            checks.check_class_weights(owner, self.class_weight, batch.pred.shape[-1])
+            if 0.0 in self.class_weight:
+                unseen = self.class_weight.index(0.0)
+                raise ValueError(f"{owner}: class {unseen} has the weight 0, so that no score tells its probability")
         ops, xp, scores = batch.ops, batch.xp, batch.pred
         row = self._row(ops, scores)
         absent = self.label_smoothing / scores.shape[-1]
