@@ -9,6 +9,7 @@ import math
 import pickle
 import threading
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -361,3 +362,22 @@ def test_only_numbers_multiply_losses(other):
 def test_only_losses_are_added_to_losses(other):
     with pytest.raises(TypeError, match="unsupported operand"):
         Huber() + other
+
+
+def test_a_parameter_cannot_take_the_name_of_what_every_loss_has():
+    with raises(TypeError, "Mine: smoothness is a property that every loss has; give the parameter another name"):
+        lossfn.define("Mine", lambda _xp, p, y, smoothness: smoothness * (p - y) * (p - y), smoothness=0.5)
+
+
+def test_one_parameter_may_be_given_by_position():
+    class Scaled(lossfn.PointwiseLoss):
+        smoothness: ClassVar[float] = 0
+        size: float = fields.positive(default=1.0, symbol="c", doc="factor")
+
+        def expression(self, xp, pred, target):
+            return self.size * xp.abs(pred - target)
+
+    class Wider(lossfn.Huber):
+        delta: float = fields.positive(default=3.0, symbol="d", doc="size where it turns linear")
+
+    assert Scaled(2.0).size == Wider(2.0).delta == 2.0

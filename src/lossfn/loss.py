@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from lossfn.reference.figure import LossDisplay
 
 
-def _refuse_hidden_attributes(cls: type[Loss]) -> None:
-    """Refuse what is written as a parameter and meant as a property of the class."""
-    for name, annotation in inspect.get_annotations(cls).items():
-        is_plain = not isinstance(cls.__dict__.get(name), dataclasses.Field) and "ClassVar" not in str(annotation)
-        inherited = any(name in base.__dict__ for base in cls.__mro__[1:])
-        if is_plain and inherited and name not in {field.name for field in dataclasses.fields(cls)}:
-            raise TypeError(
-                f"{cls.__name__}: {name} is a property that every loss has; with an annotation it would become a "
-                f"parameter: write {name} = {cls.__dict__.get(name)!r} without one"
-            )
+def _refuse_hidden_attributes(cls: type[Loss], declared: list[str]) -> None:
+    """Refuse parameters with the name of something that every loss has, and would lose."""
+    parameters = {field.name for field in dataclasses.fields(cls)}
+    for name in declared:
+        if name in parameters or not any(name in base.__dict__ for base in cls.__mro__[1:]):
+            continue
+        given = cls.__dict__.get(name)
+        cure = f"with an annotation it would become a parameter: write {name} = {given!r} without one"
+        if isinstance(given, dataclasses.Field):
+            cure = "give the parameter another name"
+        raise TypeError(f"{cls.__name__}: {name} is a property that every loss has; {cure}")
 
 
 @dataclass_transform(
@@ -58,9 +59,11 @@ class Loss:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        _refuse_hidden_attributes(cls)
+        annotations = inspect.get_annotations(cls).items()
+        declared = [name for name, annotation in annotations if "ClassVar" not in str(annotation)]
+        _refuse_hidden_attributes(cls, declared)
         # By position only where one parameter leaves no doubt.
-        several = len(inspect.get_annotations(cls)) + len(dataclasses.fields(cls)) > 1
+        several = len({*declared, *(field.name for field in dataclasses.fields(cls))}) > 1
         dataclasses.dataclass(frozen=True, kw_only=several, repr="__repr__" not in cls.__dict__)(cls)
 
     def __post_init__(self) -> None:
