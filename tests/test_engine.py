@@ -37,6 +37,10 @@ REFUSED = {
     "a root": (lambda _xp, p, y: (p - y) ** 0.5, "xp.power(x, p)"),
     "a power": (lambda _xp, p, _y: 2**p, "xp.exp(x * math.log(2))"),
     "unpacking": (lambda _xp, p, _y: sum(p), "declare heads"),
+    "&": (lambda xp, p, y: xp.where((p > y) & (p > 0), 0, 1), "xp.logical_and"),
+    "~": (lambda xp, p, y: xp.where(~(p > y), 0, 1), "xp.logical_not"),
+    "a remainder": (lambda _xp, p, y: p % y, "without them"),
+    "too few arguments": (lambda xp, p, y: xp.where(p > y, 1), "the number of arguments of xp.where is 3; got 2"),
     "no result": (lambda _xp, _p, _y: None, "got NoneType"),
     "text": (lambda _xp, p, _y: p + "1", "got str"),
 }

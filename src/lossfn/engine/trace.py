@@ -128,6 +128,19 @@ class Node:
             "'if', 'and', 'or', 'min', 'max' cannot depend on data; use xp.where, xp.logical_and, ..."
         )
 
+    def __and__(self, _other: Any) -> NoReturn:
+        raise ExpressionError("'&' and '|' are for arrays; use xp.logical_and(a, b) or xp.logical_or(a, b)")
+
+    __rand__ = __or__ = __ror__ = __and__
+
+    def __invert__(self) -> NoReturn:
+        raise ExpressionError("'~' is for arrays; use xp.logical_not(a)")
+
+    def __mod__(self, _other: Any) -> NoReturn:
+        raise ExpressionError("'//' and '%' jump, and no primitive does so; write the loss without them")
+
+    __rmod__ = __floordiv__ = __rfloordiv__ = __mod__
+
     def __iter__(self) -> NoReturn:
         raise ExpressionError("a single prediction cannot be unpacked; declare heads = (...) for several predictions")
 
@@ -159,7 +172,11 @@ class Recorder:
             known = ", ".join(sorted(PRIMITIVES))
             raise ExpressionError(f"xp.{name} is not a primitive; there are {known}")
 
+        expected = PRIMITIVES[name].number_of_arguments
+
         def record(*arguments: Any) -> Node:
+            if len(arguments) != expected:
+                raise ExpressionError(f"the number of arguments of xp.{name} is {expected}; got {len(arguments)}")
             return Node(name, *map(as_node, arguments))
 
         return record

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 
@@ -35,3 +37,8 @@ class Primitive:
     oracle: Callable[..., Any]
     latex: str
     cancels_near_zero: bool = True
+
+    @cached_property
+    def number_of_arguments(self) -> int:
+        """How many arguments it takes."""
+        return len(inspect.signature(self.array).parameters) - 1
