@@ -9,7 +9,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from conftest import assert_close, draw, every_path, label, raises, through
+from conftest import assert_close, draw, every_path, in_library, label, raises, through
 from scipy import stats
 
 import lossfn
@@ -366,6 +366,44 @@ def test_certain_forecasts_are_scored_by_their_absolute_error() -> None:
         assert score(np.float32(0), np.float32(1), np.ones(2, np.float32)).dtype == np.float32
 
 
+LOCATION_SCALE = ["crps_normal", "crps_laplace", "crps_logistic", "crps_student_t"]
+
+
+def closed_form(name: str) -> Any:
+    """Return a score as a function of location, scale and target."""
+    function = getattr(scoring, name)
+    return functools.partial(function, 3.0) if name == "crps_student_t" else function
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("name", LOCATION_SCALE)
+def test_closed_forms_refuse_wrong_values_in_every_library_in_their_own_name(name: str, library: str) -> None:
+    pytest.importorskip(library)
+    score, zeros = closed_form(name), in_library(library, np.zeros(2))
+    with raises(ValueError, f"{name}: scale[1] = -1.0 is not a finite number >= 0"):
+        score(zeros, in_library(library, np.array([1.0, -1.0])), zeros)
+    with raises(ValueError, f"{name}: scale = -1.0 is not a finite number >= 0"):
+        score(zeros, -1.0, zeros)
+    with raises(ValueError, f"{name}: target[0] = nan is not a finite number"):
+        score(zeros, 1.0, in_library(library, np.array([math.nan, 1.0])))
+    with raises(ValueError, f"{name}: target = nan is not a finite number"):
+        score(0.0, 1.0, math.nan)
+
+
+@pytest.mark.parametrize("name", LOCATION_SCALE)
+def test_closed_forms_can_be_traced_and_take_any_dtype(name: str) -> None:
+    torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
+    score = closed_form(name)
+    expected = score(0.0, [1.0, 2.0], 1.0)
+    for array in (jax.numpy.array([1.0, 2.0]), torch.tensor([1.0, 2.0], dtype=torch.bfloat16)):
+        assert score(0.0, array, 1.0).dtype == array.dtype
+        assert_close(np.asarray(score(0.0, array, 1.0).tolist()), expected, rtol=1e-2)
+    assert_close(np.asarray(jax.jit(lambda scale: score(0.0, scale, 1.0))(np.array([1.0, 2.0]))), expected, rtol=1e-5)
+    mapped = torch.vmap(lambda scale: score(0.0, scale, 1.0))(torch.tensor([1.0, 2.0], dtype=torch.float64))
+    assert_close(mapped.numpy(), expected)
+    assert score(0.0, np.float32([1.0, 2.0]), 1).dtype == np.float32
+
+
 def test_refusals_of_the_closed_forms_say_what_is_needed() -> None:
     with raises(ValueError, "crps_normal: scale[1] = -1.0", ">= 0"):
         scoring.crps_normal(0.0, [1.0, -1.0], 0.0)
@@ -381,7 +419,13 @@ def test_refusals_of_the_closed_forms_say_what_is_needed() -> None:
         scoring.crps_student_t([3.0], 0.0, 1.0, [0.0, math.inf])
     with raises(ValueError, "crps_lognormal: target[0] = inf is not a finite number"):
         scoring.crps_lognormal(0.0, 1.0, [math.inf])
-    with raises(ValueError, "weights must sum to 1", "1.5"):
+    with raises(ValueError, "crps_mixture_normal: sum of weights = 1.5 is not 1", "divide"):
         scoring.crps_mixture_normal([0.5, 1.0], [0.0, 0.0], [1.0, 1.0], 0.0)
+    with raises(ValueError, "crps_mixture_normal: sum of weights[1] = 1.1 is not 1"):
+        scoring.crps_mixture_normal([[0.5, 0.5], [0.5, 0.6]], [0.0, 0.0], [1.0, 1.0], 0.0)
+    with raises(ValueError, "crps_mixture_normal: means[1] = nan is not a finite number"):
+        scoring.crps_mixture_normal([0.5, 0.5], [0.0, math.nan], [1.0, 1.0], 0.0)
+    with raises(ValueError, "crps_mixture_normal: target[1] = inf is not a finite number"):
+        scoring.crps_mixture_normal([0.5, 0.5], [0.0, 0.0], [1.0, 1.0], [0.0, math.inf])
     with raises(TypeError, "crps_student_t computes with NumPy arrays"):
         scoring.crps_student_t(torch.tensor(3.0), 0.0, 1.0, 0.0)

@@ -15,10 +15,11 @@ import numpy as np
 
 from lossfn import checks
 from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import array_namespace, compatible
+from lossfn.engine.namespaces import array_namespace
 from lossfn.fields import NONNEGATIVE, REAL, Domain
 from lossfn.losses.crps import CRPSLaplace, CRPSLogistic, CRPSNormal, CRPSStudentT, student_t_score
 from lossfn.losses.crps_positive import CRPSLogNormal
+from lossfn.numerics.arrays import check_domain, prepare
 from lossfn.pointwise import PointwiseLoss
 
 DEGREES = Domain(
@@ -27,10 +28,25 @@ DEGREES = Domain(
     open_low=True,
     cure="up to one degree of freedom there is no mean, and infinitely many are crps_normal",
 )
+SUM = Domain("1", cure="divide the weights of each mixture by their sum")
 
 
 def crps_normal(mean: Any, scale: Any, target: Any) -> Any:
-    """Return the score of a normal distribution; ``scale`` is its standard deviation.
+    """Return the score of a normal distribution.
+
+    Parameters
+    ----------
+    mean : array (...)
+        Its mean. NaN gives NaN.
+    scale : array (...)
+        Its standard deviation, >= 0.
+    target : array (...)
+        What happened.
+
+    Returns
+    -------
+    array (...)
+        One score for each element of what the arguments broadcast to.
 
     References
     ----------
@@ -47,7 +63,26 @@ def crps_normal(mean: Any, scale: Any, target: Any) -> Any:
 
 
 def crps_laplace(location: Any, scale: Any, target: Any) -> Any:
-    """Return the score of a Laplace distribution; ``scale`` is its mean absolute deviation.
+    """Return the score of a Laplace distribution.
+
+    Parameters
+    ----------
+    location : array (...)
+        Its median. NaN gives NaN.
+    scale : array (...)
+        Its mean absolute deviation from the median, >= 0.
+    target : array (...)
+        What happened.
+
+    Returns
+    -------
+    array (...)
+        One score for each element of what the arguments broadcast to.
+
+    References
+    ----------
+    .. [1] Jordan, Krüger and Lerch (2019), "Evaluating probabilistic forecasts with scoringRules",
+       doi:10.18637/jss.v090.i12.
 
     Examples
     --------
@@ -59,7 +94,26 @@ def crps_laplace(location: Any, scale: Any, target: Any) -> Any:
 
 
 def crps_logistic(location: Any, scale: Any, target: Any) -> Any:
-    """Return the score of a logistic distribution, whose standard deviation is π/√3 times ``scale``.
+    """Return the score of a logistic distribution.
+
+    Parameters
+    ----------
+    location : array (...)
+        Its median. NaN gives NaN.
+    scale : array (...)
+        √3/π times its standard deviation, >= 0.
+    target : array (...)
+        What happened.
+
+    Returns
+    -------
+    array (...)
+        One score for each element of what the arguments broadcast to.
+
+    References
+    ----------
+    .. [1] Taillardat, Mestre, Zamo and Naveau (2016), "Calibrated ensemble forecasts using quantile regression forests
+       and ensemble model output statistics", doi:10.1175/MWR-D-15-0260.1.
 
     Examples
     --------
@@ -73,7 +127,21 @@ def crps_logistic(location: Any, scale: Any, target: Any) -> Any:
 def crps_student_t(df: Any, location: Any, scale: Any, target: Any) -> Any:
     """Return the score of Student's t distribution with more than one degree of freedom.
 
-    Arrays of ``df`` are for NumPy.
+    Parameters
+    ----------
+    df : float or array (...)
+        Degrees of freedom, > 1; with an array the others are NumPy arrays too.
+    location : array (...)
+        The median. NaN gives NaN.
+    scale : array (...)
+        What a standard t variable is multiplied by, >= 0.
+    target : array (...)
+        What happened.
+
+    Returns
+    -------
+    array (...)
+        One score for each element of what the arguments broadcast to.
 
     References
     ----------
@@ -88,19 +156,31 @@ def crps_student_t(df: Any, location: Any, scale: Any, target: Any) -> Any:
     """
     owner = "crps_student_t"
     if isinstance(df, (int, float, np.integer, np.floating)):
-        _check(owner, "df", np.asarray([df], np.float64), DEGREES)
+        check_domain(owner, "df", np.asarray([df], np.float64), DEGREES, "numpy")
         return _score(owner, CRPSStudentT(df=float(df)), location, scale, target)
     df, location, scale, target = _arrays(owner, df=df, location=location, scale=scale, target=target)
     for name, values, domain in (("df", df, DEGREES), ("scale", scale, NONNEGATIVE), ("target", target, REAL)):
-        _check(owner, name, values, domain)
+        check_domain(owner, name, values, domain, "numpy")
     with np.errstate(all="ignore"):
         return student_t_score(array_namespace("numpy", target.dtype, None), df, (location, np.log(scale)), target)
 
 
 def crps_lognormal(location: Any, scale: Any, target: Any) -> Any:
-    """Return the score of a log-normal distribution, whose logarithm has this mean and standard deviation.
+    """Return the score of a log-normal distribution, which lies above zero. For NumPy arrays.
 
-    For NumPy arrays. In units of the target, which may be any number; the predicted distribution lies above zero.
+    Parameters
+    ----------
+    location : array (...)
+        The mean of its logarithm. NaN gives NaN.
+    scale : array (...)
+        The standard deviation of its logarithm, >= 0.
+    target : array (...)
+        What happened: any number, in whose units the score is.
+
+    Returns
+    -------
+    array (...)
+        One score for each element of what the arguments broadcast to.
 
     References
     ----------
@@ -115,17 +195,30 @@ def crps_lognormal(location: Any, scale: Any, target: Any) -> Any:
     """
     owner = "crps_lognormal"
     location, scale, target = _arrays(owner, location=location, scale=scale, target=target)
-    _check(owner, "target", target, REAL)
+    check_domain(owner, "target", target, REAL, "numpy")
     # From zero down, each unit of the target adds as much.
     positive = np.maximum(target, np.finfo(target.dtype).smallest_normal)
     return (_score(owner, CRPSLogNormal(), location, scale, positive) + np.maximum(-target, 0.0))[()]
 
 
 def crps_mixture_normal(weights: Any, means: Any, scales: Any, target: Any) -> Any:
-    """Return the score of a mixture of normal distributions, whose components are the last axis.
+    """Return the score of a mixture of K normal distributions, in O(K²). For NumPy arrays.
 
-    For NumPy arrays. ``weights`` are shares >= 0 that sum to 1; ``target`` has no axis for components. The work grows
-    with the square of the number of components.
+    Parameters
+    ----------
+    weights : array (..., K)
+        Shares of the components, >= 0, which sum to 1 over the last axis.
+    means : array (..., K)
+        Their means.
+    scales : array (..., K)
+        Their standard deviations, >= 0.
+    target : array (...)
+        What happened.
+
+    Returns
+    -------
+    array (...)
+        One score for each mixture and target.
 
     References
     ----------
@@ -140,12 +233,15 @@ def crps_mixture_normal(weights: Any, means: Any, scales: Any, target: Any) -> A
     """
     owner = "crps_mixture_normal"
     weights, means, scales, target = _arrays(owner, weights=weights, means=means, scales=scales, target=target)
+    check_domain(owner, "weights", weights, NONNEGATIVE, "numpy")
+    check_domain(owner, "means", means, REAL, "numpy")
+    check_domain(owner, "scales", scales, NONNEGATIVE, "numpy")
+    check_domain(owner, "target", target, REAL, "numpy")
     weights, means, scales = np.broadcast_arrays(weights, means, scales)
-    _check(owner, "weights", weights, NONNEGATIVE)
-    _check(owner, "scales", scales, NONNEGATIVE)
     total = weights.sum(axis=-1)
-    if not np.allclose(total, 1.0, rtol=1e-6):
-        raise ValueError(f"{owner}: weights must sum to 1 over the last axis; got a sum of {total.ravel()[0]!s}")
+    inside = np.isclose(total, 1.0, rtol=1e-6)
+    if not inside.all():
+        checks.raise_outside(owner, "sum of weights", total, inside, SUM)
     to_target = _mean_distance(means, scales, target[..., None])
     spreads = np.hypot(scales[..., :, None], scales[..., None, :])
     between = _mean_distance(means[..., :, None], spreads, means[..., None, :])
@@ -160,20 +256,14 @@ def _mean_distance(mean: Any, scale: Any, point: Any) -> Any:
 
 def _score(owner: str, loss: PointwiseLoss, location: Any, scale: Any, target: Any) -> Any:
     """Return the loss of each element, for a scale instead of its logarithm."""
-    library = batches.library_of(owner, location=location, scale=scale, target=target)
-    xp = compatible(library)
-    if library == "numpy":
-        location, scale, target = _arrays(owner, location=location, scale=scale, target=target)
-        _check(owner, "scale", scale, NONNEGATIVE)
-    else:
-        (like, *_) = [array for array in (location, scale, target) if hasattr(array, "dtype")]
-        location, scale, target = (
-            xp.asarray(value, dtype=like.dtype) if isinstance(value, (int, float)) else value
-            for value in (location, scale, target)
-        )
+    inputs = prepare(owner, location=location, scale=scale, target=target)
+    location, scale, target = inputs.arrays
+    check_domain(owner, "scale", scale, NONNEGATIVE, inputs.library)
+    check_domain(owner, "target", target, REAL, inputs.library)
+    xp = inputs.xp
     location, scale, target = xp.broadcast_arrays(location, scale, target)
-    with np.errstate(divide="ignore"):
-        return loss.elementwise(xp.stack([location, xp.log(scale)], axis=-1), target)
+    with inputs.silently():
+        return inputs.finish(loss.elementwise(xp.stack([location, xp.log(scale)], axis=-1), target))
 
 
 def _arrays(owner: str, **given: Any) -> list[Any]:
@@ -182,9 +272,3 @@ def _arrays(owner: str, **given: Any) -> list[Any]:
         raise TypeError(f"{owner} computes with NumPy arrays; convert PyTorch and JAX arrays by numpy.asarray")
     arrays = [batches.as_numpy(owner, name, value) for name, value in given.items()]
     return [np.asarray(array, np.result_type(np.float32, *arrays)) for array in arrays]
-
-
-def _check(owner: str, name: str, values: Any, domain: Domain) -> None:
-    inside = domain.condition(np, values)
-    if not np.all(inside):
-        checks.raise_outside(owner, name, values, inside, domain)
