@@ -123,7 +123,7 @@ def prepare(
     parts: tuple[str, ...] = ("target",),
 ) -> Batch:
     """Return the batch of a call, with shapes, dtypes and weights checked; ``parts`` names the parts of the target."""
-    if weight is mask is None and pred.__class__ is target.__class__ is np.ndarray and len(heads) == 1:
+    if weight is mask is None and pred.__class__ is target.__class__ is np.ndarray and len(heads) == len(parts) == 1:
         # The common case, in a third of the time.
         shape, dtype = pred.shape, pred.dtype
         if shape == target.shape and dtype == target.dtype and dtype in _NATIVE:
@@ -258,7 +258,9 @@ def as_real(owner: str, name: str, array: Any, xp: Any, dtype: Any) -> Any:
 def compute_dtype(owner: str, name: str) -> str:
     """Return the dtype in which predictions of a dtype are computed; others are refused."""
     if name not in COMPUTE:
-        cure = "" if name.startswith("complex") else "; convert it with pred.astype(float)"
+        cure = (
+            "" if name.startswith("complex") else "; convert it with pred.astype(float), in PyTorch with pred.float()"
+        )
         raise TypeError(f"{owner}: pred must be float16, bfloat16, float32 or float64; got {name}{cure}")
     return COMPUTE[name]
 
@@ -288,17 +290,5 @@ def is_traced(library: str, *arrays: Any) -> bool:
         torch = sys.modules["torch"]
         if torch.compiler.is_compiling() or tensors.is_recorded():
             return True
-        return any(
-            array.device.type != "cpu" or type(array) not in _plain_tensors(torch) or _is_wrapped(torch, array)
-            for array in arrays
-        )
+        return not all(map(tensors.is_plain, arrays))
     return False
-
-
-def _plain_tensors(torch: Any) -> tuple[type, ...]:
-    return (torch.Tensor, torch.nn.Parameter)
-
-
-def _is_wrapped(torch: Any, array: Any) -> bool:
-    # Inside torch.func transforms a tensor is a wrapper whose values cannot be read.
-    return bool(torch._C._functorch.is_functorch_wrapped_tensor(array))

@@ -37,6 +37,12 @@ def is_differentiated(pred: Any, *others: Any) -> bool:
     return _are_in_memory(pred, others)
 
 
+def is_plain(tensor: Any) -> bool:
+    """Whether a tensor is an ordinary one on the CPU, and no wrapper inside of a transform of functions."""
+    known = _known()
+    return type(tensor) in known.plain and bool(tensor.is_cpu) and not known.is_wrapped(tensor)
+
+
 def memory(array: Any) -> Any:
     """Return a tensor as a NumPy array of the same memory; anything else as it is."""
     if array is None or not isinstance(array, sys.modules["torch"].Tensor):
