@@ -368,3 +368,15 @@ def test_imaginary_parts_are_not_dropped_by_other_libraries():
         Huber()(torch.zeros(2), torch.zeros(2), weight=torch.tensor([1 + 9j, 1]))
     with raises(TypeError, "CrossEntropy: target must be real, integer or boolean; got dtype torch.complex64"):
         CrossEntropy()(torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize("weights", ["12", ["a", "b"], 3])
+def test_weights_of_classes_are_numbers(weights):
+    with raises(TypeError, "CrossEntropy: class_weight must be a sequence of one number a class; got"):
+        CrossEntropy(class_weight=weights)
+
+
+def test_a_choice_becomes_the_declared_one():
+    assert Poisson(constants=1).constants is True
+    with raises(ValueError, "Poisson: constants must be one of False, True; got array([0, 1])"):
+        Poisson(constants=np.arange(2))

@@ -28,9 +28,12 @@ class ClassWeights:
             cure = "pass the weights in the order of the classes"
             raise TypeError(f"{owner}: {name} must be a sequence of one number a class, not a mapping; {cure}")
         try:
-            weights = tuple(float(weight) for weight in value)
-        except TypeError:
-            raise TypeError(f"{owner}: {name} must be a sequence of one number a class; got {value!r}") from None
+            # The digits of a text would be numbers, too.
+            weights = () if isinstance(value, str) else tuple(map(float, value))
+        except (TypeError, ValueError):
+            weights = ()
+        if not weights:
+            raise TypeError(f"{owner}: {name} must be a sequence of one number a class; got {value!r}")
         for position, weight in enumerate(weights):
             if not 0 <= weight < math.inf:
                 raise ValueError(f"{owner}: {name}[{position}] must be a finite number >= 0; got {weight}")

@@ -227,10 +227,12 @@ class Parameter:
     def validate(self, owner: str, name: str, value: Any) -> Any:
         """Return the value in canonical type or raise, naming the loss, the parameter and the cure."""
         if isinstance(self.domain, tuple):
-            if value not in self.domain:
+            # The declared one: 1 equals True. Arrays equal nothing as a whole.
+            found = None if isinstance(value, np.ndarray) else [choice for choice in self.domain if choice == value]
+            if not found:
                 choices = ", ".join(repr(choice) for choice in self.domain)
                 raise ValueError(f"{owner}: {name} must be one of {choices}; got {value!r}")
-            return value
+            return found[0]
         if value is None and self.optional:
             return None
         if self.several:
