@@ -272,8 +272,19 @@ def test_what_has_no_tuning_constant_says_so() -> None:
         efficient_tuning(Huber, 95)
     with raises(ValueError, "not an even function"):
         gaussian_efficiency(Pinball(tau=0.9))
-    with raises(ValueError, "not a loss of a residual"):
-        gaussian_efficiency(GaussianNLL())
+    with raises(TypeError, "efficient_tuning: efficiency must be a number", "'a'"):
+        efficient_tuning(Huber, "a")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [GaussianNLL(), SymmetricAbsolutePercentageError(), lossfn.Poisson(), lossfn.Brier(), lossfn.CrossEntropy(), 3],
+    ids=repr,
+)
+def test_only_losses_of_a_residual_have_an_efficiency(loss: Any) -> None:
+    for function in (gaussian_efficiency, efficient_tuning):
+        with raises(ValueError, f"{function.__name__}: {loss!r} is not a loss of a residual", "such as Huber"):
+            function(loss)
 
 
 def test_robust_scale_is_that_of_scipy() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lossfn import checks, constant, fields
 from lossfn.engine import batch as batches
+from lossfn.numerics.arrays import check_number
 from lossfn.pointwise import PointwiseLoss
 
 #: The standard deviation of a Gaussian over its median absolute deviation: 1.4826.
@@ -96,8 +97,7 @@ def gaussian_efficiency(loss: PointwiseLoss) -> float:
     0.6366
     """
     owner = "gaussian_efficiency"
-    if len(loss.heads) > 1 or 0.0 not in loss.target or loss.prediction != fields.EXTENDED_REAL:
-        raise ValueError(f"{owner}: {loss!r} is not a loss of a residual")
+    _check_loss(owner, loss)
     parameters = [getattr(loss, name) for name in loss.scale_parameters]
     edges = np.unique([*_PANELS, *(size for size in parameters if size < _END)])
     half = np.diff(edges)[:, None] / 2
@@ -144,9 +144,9 @@ def efficient_tuning(loss: PointwiseLoss | type[PointwiseLoss], efficiency: floa
     Fair 1.4
     """
     owner = "efficient_tuning"
-    if not 0 < efficiency < 1:
-        raise ValueError(f"{owner}: efficiency must be strictly between 0 and 1; got {efficiency!r}")
+    check_number(owner, "efficiency", efficiency, fields.OPEN_FRACTION)
     start = loss() if isinstance(loss, type) else loss
+    _check_loss(owner, start)
     names = start.scale_parameters
     if len(names) != 1:
         listed = ", ".join(names) or "none"
@@ -168,3 +168,10 @@ def efficient_tuning(loss: PointwiseLoss | type[PointwiseLoss], efficiency: floa
         )
     first = int(crossings[0])
     return float(np.exp(brentq(excess, grid[first], grid[first + 1], xtol=1e-12)))
+
+
+def _check_loss(owner: str, loss: Any) -> None:
+    """Refuse what is not a function of the difference between a number and its prediction."""
+    is_of_residual = isinstance(loss, PointwiseLoss) and loss.of_residual
+    if not (is_of_residual and 0.0 in loss.target and loss.prediction == fields.EXTENDED_REAL):
+        raise ValueError(f"{owner}: {loss!r} is not a loss of a residual, such as Huber(delta=1.0)")
