@@ -381,6 +381,10 @@ def test_refused_types() -> None:
         reliability([[0.5, 0.5]], [1.0], kind="top_label")
     with raises(ValueError, "without rows"):
         expected_calibration_error(np.zeros(0), np.zeros(0))
+    with raises(TypeError, "reliability: level must be a number, a number strictly between 0 and 1", "'0.9'"):
+        reliability([0.5], [1], level="0.9")  # type: ignore[arg-type]
+    with raises(TypeError, "ReliabilityState.result: level must be a number", "'0.9'"):
+        ReliabilityState().update([0.5], [1]).result(level="0.9")  # type: ignore[arg-type]
 
 
 # ---- decomposition ------------------------------------------------------------------------------------------------

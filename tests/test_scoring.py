@@ -371,8 +371,12 @@ def test_other_refusals_say_what_came_and_what_helps():
         scoring.dawid_sebastiani(np.zeros((2, 1)), [[[1.0]], [[-1.0]]], np.zeros((2, 1)))
     with raises(ValueError, "more members than components are needed; got 2 members of 3 components"):
         scoring.dawid_sebastiani_ensemble(np.zeros((2, 3)), np.zeros(3))
-    with raises(ValueError, "beta must be strictly between 0 and 2; got 2"):
+    with raises(ValueError, "beta must be a number strictly between 0 and 2; got 2"):
         scoring.energy_score(VECTORS, POINTS, beta=2)
+    with raises(TypeError, "energy_score: beta must be a number", "'1'"):
+        scoring.energy_score(VECTORS, POINTS, beta="1")
+    with raises(TypeError, "variogram_score: p must be a number", "'1'"):
+        scoring.variogram_score(VECTORS, POINTS, p="1")
     with raises(ValueError, "p must be a finite number > 0; got 0"):
         scoring.variogram_score(VECTORS, POINTS, p=0)
     with raises(ValueError, "pair_weight must have a row and a column for each component, (3, 3) here; got (2, 2)"):

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lossfn import fields
 from lossfn.calibration.bins import BinSums, Edges, add_up, check_bins, equal_mass, equal_width
 from lossfn.calibration.exact import UNIT, ratio, to_float
 from lossfn.calibration.inputs import Rows, read
+from lossfn.numerics.arrays import check_number
 
 if TYPE_CHECKING:
     from lossfn.calibration.display import ReliabilityDisplay
@@ -160,7 +162,7 @@ def reliability(
     """
     owner = "reliability"
     check_bins(owner, bins)
-    check_level(owner, level)
+    check_number(owner, "level", level, fields.OPEN_FRACTION)
     if strategy not in STRATEGIES:
         raise ValueError(f"{owner}: strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
     rows = read(owner, kind, probability, target, weight)
@@ -212,12 +214,6 @@ def wilson(
         low = np.where(frequency == 0, 0.0, middle - half)
         high = np.where(frequency == 1, 1.0, middle + half)
     return low, high
-
-
-def check_level(owner: str, level: float) -> None:
-    """Refuse a level that is no probability."""
-    if isinstance(level, bool) or not 0 < level < 1:
-        raise ValueError(f"{owner}: level must be a number strictly between 0 and 1; got {level!r}")
 
 
 def expected_calibration_error(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from lossfn.calibration.binned import Reliability, check_level, summarize
+from lossfn import fields
+from lossfn.calibration.binned import Reliability, summarize
 from lossfn.calibration.bins import BinSums, add_up, check_bins, equal_width
 from lossfn.calibration.inputs import KINDS, read
+from lossfn.numerics.arrays import check_number
 
 
 @dataclass
@@ -83,7 +85,7 @@ class ReliabilityState:
 
     def result(self, level: float = 0.95) -> Reliability:
         """Return the reliability of all rows so far, with intervals at a confidence level."""
-        check_level("ReliabilityState.result", level)
+        check_number("ReliabilityState.result", "level", level, fields.OPEN_FRACTION)
         if self._sums is None:
             raise ValueError("ReliabilityState: no rows yet; call update first")
         groups = len(self._sums.counts) // self.bins

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from lossfn import checks, fields
+from lossfn.numerics.arrays import check_number
 from lossfn.scoring.cases import (
     Array,
     Reduction,
@@ -19,6 +20,7 @@ from lossfn.scoring.cases import (
 )
 
 ESTIMATORS = ("fair", "empirical")
+BETA = fields.Domain("a number strictly between 0 and 2", 0.0, 2.0, open_low=True, open_high=True)
 
 
 def crps_ensemble(ensemble: Any, target: Any, *, estimator: str = "fair", **options: Unpack[Reduction]) -> Any:
@@ -159,8 +161,7 @@ def energy_score(
     1.25
     """
     owner = "energy_score"
-    if not 0 < beta < 2:
-        raise ValueError(f"{owner}: beta must be strictly between 0 and 2; got {beta!r}")
+    check_number(owner, "beta", beta, BETA)
     cases, members, truth = prepare_vectors(owner, ensemble, target, options)
     count, size = members.shape[1:]
     _count_members(owner, (count,), estimator)
@@ -226,8 +227,7 @@ def variogram_score(
     4.5
     """
     owner = "variogram_score"
-    if not 0 < p < math.inf:
-        raise ValueError(f"{owner}: p must be a finite number > 0; got {p!r}")
+    check_number(owner, "p", p, fields.POSITIVE)
     cases, members, truth = prepare_vectors(owner, ensemble, target, options)
     count, size = members.shape[1:]
     if not count:
