@@ -317,6 +317,10 @@ def test_tensors_are_converted(model: Any) -> None:
     ours = clone(model).fit(z, y).predict_proba(z)
     theirs = clone(model).fit(torch.tensor(z, requires_grad=True), torch.tensor(y)).predict_proba(torch.tensor(z))
     np.testing.assert_array_equal(ours, theirs)
+    weight = np.linspace(0.5, 2.0, len(y))
+    ours = clone(model).fit(z, y, sample_weight=weight).predict_proba(z)
+    theirs = clone(model).fit(torch.tensor(z), torch.tensor(y), sample_weight=torch.tensor(weight)).predict_proba(z)
+    np.testing.assert_array_equal(ours, theirs)
 
 
 @every_calibrator

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from lossfn import checks, fields
 from lossfn.calibration.base import Array, Calibrator, two_columns
 from lossfn.calibration.decomposition import Curve
+from lossfn.engine.batch import to_numpy
 from lossfn.losses.binary import BinaryCrossEntropy
 from lossfn.numerics import log_sigmoid, sigmoid
 from lossfn.objective import LossTerm
@@ -106,7 +107,10 @@ class PlattScaling(_OfOneScore):
         values, codes, weight = self._rows(scores, y, sample_weight)
         target = codes.astype(np.float64)
         if self.smooth_targets:
-            total = len(codes) if sample_weight is None else float(np.sum(sample_weight))
+            total = float(len(codes))
+            if sample_weight is not None:
+                # The weights above add up to 1, and do not say how many rows they stand for.
+                total = float(to_numpy("PlattScaling", "sample_weight", sample_weight).sum(dtype=np.float64))
             ones = float(weight @ target) * total
             zeros = total - ones
             target = np.where(codes == 1, (ones + 1) / (ones + 2), 1 / (zeros + 2))
