@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +47,33 @@ def test_a_missing_library_is_named_with_its_extra() -> None:
         "lossfn.boosting.estimators": "sklearn]'",
         "lossfn.compare": "cli]'",
     }
+
+
+# Imports in one new process, in which the optional libraries are there, but lack a library of their own.
+BROKEN = """
+import importlib, sys
+sys.path.insert(0, sys.argv[1])
+from lossfn.boosting.engines import import_engine
+
+for module in ("lossfn.torch", "lossfn.jax", "lossfn.keras", "lossfn.sklearn", "lossfn.boosting.estimators"):
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        print(module, "|", error)
+try:
+    import_engine("lightgbm")
+except ImportError as error:
+    print("lightgbm", "|", error)
+"""
+
+
+def test_what_an_installed_library_lacks_is_not_mistaken_for_it(tmp_path: Path) -> None:
+    for library in ("torch", "jax", "keras", "sklearn", "lightgbm"):
+        (tmp_path / library).mkdir()
+        (tmp_path / library / "__init__.py").write_text("import its_own_part")
+    messages = dict(line.split(" | ") for line in run_python(BROKEN, str(tmp_path)).splitlines())
+    assert len(messages) == 6
+    assert set(messages.values()) == {"No module named 'its_own_part'"}
 
 
 @pytest.mark.parametrize("engine", ["xgboost", "lightgbm", "catboost"])

@@ -54,3 +54,23 @@ def test_backend(results: Any, backend: str, name: str) -> None:
 def test_a_missing_keras_names_the_extra() -> None:
     code = "import sys; sys.modules['keras'] = None; import lossfn.keras"
     assert "pip install 'lossfn[keras]'" in run_python(code, fails=True)
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+import lossfn.keras
+"""
+
+
+def test_a_missing_backend_names_the_setting_that_chooses_one(tmp_path: Path) -> None:
+    complaint = run_python(WITHOUT_TENSORFLOW, fails=True, KERAS_BACKEND="tensorflow", KERAS_HOME=str(tmp_path))
+    last = complaint.strip().splitlines()[-1]
+    assert last.startswith("ImportError: lossfn.keras: Keras is there, but its backend tensorflow is not")
+    assert "KERAS_BACKEND to torch or jax" in last

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NoReturn
 
-try:
+from lossfn.extras import needs
+
+with needs("lossfn.jax", "jax"):
     import jax
-    from jax.extend.core import Primitive
-    from jax.interpreters import ad, batching, mlir
-except ImportError as error:
-    raise ImportError("JAX arrays need JAX: pip install 'lossfn[jax]'") from error
+
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace

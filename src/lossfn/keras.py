@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any, Self
 
+from lossfn.extras import needs
+
 try:
-    import keras
-except ImportError as error:
-    raise ImportError("lossfn.keras needs Keras 3, an optional extra: pip install 'lossfn[keras]'") from error
+    with needs("lossfn.keras", "keras"):
+        import keras
+except ModuleNotFoundError as error:
+    if error.name not in ("tensorflow", "torch", "jax"):
+        raise
+    raise ImportError(
+        f"lossfn.keras: Keras is there, but its backend {error.name} is not; set the environment variable "
+        "KERAS_BACKEND to torch or jax, whichever is installed, before keras is imported"
+    ) from error
 
 from keras import ops
 

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lossfn.extras import needs
+
 from .curvature import BoostedLoss
 from .objective import Objective
 
@@ -95,7 +97,5 @@ def engine_of(owner: str, name: Any) -> Engine:
 
 def import_engine(name: str) -> Any:
     """Return the package of an engine."""
-    try:
+    with needs("lossfn.boosting", name):
         return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f"lossfn.boosting needs {name}, an optional extra: pip install 'lossfn[{name}]'") from error
