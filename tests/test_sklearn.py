@@ -488,6 +488,21 @@ def test_hinge_has_no_probabilities() -> None:
     assert not hasattr(LinearRegressor(), "predict_heads")
 
 
+def test_a_model_predicts_with_what_it_was_trained_with() -> None:
+    features, target, _ = draw(80, 2)
+    rates = LinearRegressor(Poisson()).fit(features, np.abs(target).round())
+    before = rates.predict(features)
+    rates.set_params(loss=GaussianNLL())
+    np.testing.assert_array_equal(rates.predict(features), before)
+    assert not hasattr(rates, "predict_heads")
+    labels = target_of(Hinge(), target)
+    margins = LinearClassifier(Hinge(), l2=0.1).fit(features, labels).set_params(loss=BinaryCrossEntropy())
+    assert not hasattr(margins, "predict_proba")
+    logits = LinearClassifier(BinaryCrossEntropy(), l2=0.1).fit(features, labels)
+    probabilities = logits.predict_proba(features)
+    np.testing.assert_array_equal(logits.set_params(loss=Hinge()).predict_proba(features), probabilities)
+
+
 def test_a_gaussian_likelihood_finds_mean_and_spread() -> None:
     rng = np.random.default_rng(0)
     features = rng.uniform(-1.0, 1.0, size=(2000, 1))

@@ -8,20 +8,19 @@ from typing import Any, Self
 
 import numpy as np
 
-try:
-    from sklearn.base import RegressorMixin
-except ImportError as error:
-    raise ImportError("estimators need scikit-learn, an optional extra: pip install 'lossfn[sklearn]'") from error
+from lossfn.extras import needs
 
-from sklearn.utils.metaestimators import available_if
+with needs("lossfn.boosting's estimators", "sklearn"):
+    import sklearn as _sklearn  # noqa: F401 (for the message)
+
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from lossfn.fields import domains_of
 from lossfn.loss import Loss
 from lossfn.losses.regression import SquaredError
 from lossfn.pointwise import PointwiseLoss
 from lossfn.sklearn.classes import ClassLabels
+from lossfn.sklearn.numbers import NumericTarget
 from lossfn.sklearn.parameters import LossParameters
 
 from .curvature import default_curvature
@@ -126,7 +125,7 @@ class BoostedModel(LossParameters):
         return tags
 
 
-class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]  # scikit-learn ships no types
+class BoostedRegressor(NumericTarget, BoostedModel):
     """Gradient boosted trees trained with any loss of a numeric target, by XGBoost, LightGBM or CatBoost.
 
     Training starts from the loss's best constant, which the model holds, and predictions are on the scale of the
@@ -185,9 +184,7 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]  # s
     [1. 5.]
     """
 
-    _tasks = ("regression",)
     _instead = "BoostedClassifier"
-    loss: PointwiseLoss
 
     def __init__(
         self,
@@ -225,29 +222,6 @@ class BoostedRegressor(RegressorMixin, BoostedModel):  # type: ignore[misc]  # s
         _check_precision(type(self).__name__, target)
         self._train(loss, features, target, weight, None)
         return self
-
-    def predict(self, X: Any) -> Array:
-        """Return predictions on the scale of the target; of several heads the first, such as the mean."""
-        natural = self._natural(X)
-        return natural if natural.ndim == 1 else natural[:, 0]
-
-    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]  # scikit-learn ships no types
-    def predict_heads(self, X: Any) -> Array:
-        """Return all heads on their natural scale (n, n_heads): quantiles, or mean and log-variance."""
-        return self._natural(X)
-
-    def _natural(self, features: Any) -> Array:
-        scores = self._scores(features)
-        natural: Array = self.loss_.inverse_link(scores if scores.shape[1] > 1 else scores[:, 0])
-        return natural
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        if isinstance(self.loss, PointwiseLoss):
-            tags.target_tags.positive_only = all(domain.low >= 0 for domain in domains_of(self.loss.target))
-            # The score is R², which rewards predictions of the mean only.
-            tags.regressor_tags.poor_score = self.loss.elicits != "mean"
-        return tags
 
 
 def _check_precision(owner: str, target: Array) -> None:

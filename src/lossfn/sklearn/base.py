@@ -114,5 +114,5 @@ class LinearModel(LossParameters):
     def _scores(self, features: Any) -> Array:
         check_is_fitted(self)
         features = validate_data(self, features, dtype=np.float64, reset=False)
-        scores: Array = features @ self.coef_.T + self.intercept_
+        scores: Array = features @ np.atleast_2d(self.coef_).T + self.intercept_
         return scores

@@ -67,7 +67,7 @@ class ClassLabels(ClassifierMixin, LossParameters):  # type: ignore[misc]  # sci
         labels: np.ndarray[Any, Any] = self.classes_[codes]
         return labels
 
-    @available_if(lambda self: self.loss is None or self.loss.gives_probability)  # type: ignore[untyped-decorator]  # scikit-learn ships no types
+    @available_if(lambda self: self._trained_loss is None or self._trained_loss.gives_probability)  # type: ignore[untyped-decorator]  # scikit-learn ships no types
     def predict_proba(self, X: Any) -> Array:
         """Return probabilities of the classes (n, n_classes), for losses whose minimiser implies them."""
         scores = self._scores(X)

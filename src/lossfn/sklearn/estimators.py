@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import RegressorMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from lossfn.fields import domains_of
 from lossfn.loss import Loss
 from lossfn.losses.regression import SquaredError
 from lossfn.objective import Array, RowsTerm
@@ -21,12 +18,13 @@ from .base import LinearModel
 from .classes import ClassLabels
 from .coordinates import Coordinates
 from .newton import SEVERAL_KINKS, minimize_smooth, minimize_uncertified
+from .numbers import NumericTarget
 
 # Losses are immutable, so that estimators may share a default.
 _SQUARED_ERROR = SquaredError()
 
 
-class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # scikit-learn ships no types
+class LinearRegressor(NumericTarget, LinearModel):
     r"""Linear regression with any pointwise loss of a numeric target.
 
     Minimises
@@ -37,9 +35,9 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # sci
     several heads gets one linear map for each.
 
     Smooth losses are minimised by Newton's method, or by L-BFGS where there are more than 1000 coefficients. Convex
-    losses with kinks (absolute error, pinball) are minimised exactly too, by an augmented Lagrangian method. Losses of
-    a residual that are not convex (Cauchy, Tukey's biweight) start from the best constant or from the fit of least
-    absolute errors, whichever is lower, and end in a local minimum.
+    losses with kinks (absolute error, pinball) are minimised exactly too, by an augmented Lagrangian method. Losses on
+    the scale of the target that are not convex (Cauchy, Tukey's biweight) start from the best constant or from the fit
+    of least absolute errors, whichever is lower, and end in a local minimum.
 
     Parameters
     ----------
@@ -58,6 +56,8 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # sci
 
     Attributes
     ----------
+    loss_ : PointwiseLoss
+        What was minimised.
     coef_ : ndarray of shape (n_features,) or (n_heads, n_features)
         Coefficients.
     intercept_ : float or ndarray of shape (n_heads,)
@@ -85,8 +85,6 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # sci
     [2.] 1.0 18.2
     """
 
-    _tasks = ("regression",)
-    loss: PointwiseLoss
     _instead = "LinearClassifier"
 
     def __init__(
@@ -102,40 +100,18 @@ class LinearRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]  # sci
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to features (n, p) and targets (n,). A weight of 2 equals a repeated row, 0 a deleted one."""
-        self._check_loss(self._checked(self.loss))
+        loss = self.loss
+        self._check_loss(self._checked(loss))
         self._check_params()
         features, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
-        coef, intercept = self._minimize(self.loss, features, target.astype(np.float64), weight)
+        coef, intercept = self._minimize(loss, features, target.astype(np.float64), weight)
+        # What was fitted: the parameter may be set anew before the model predicts.
+        self.loss_ = loss
         is_single = len(coef) == 1
         self.coef_ = coef[0] if is_single else coef
         self.intercept_ = float(intercept[0]) if is_single else intercept
         return self
-
-    def predict(self, X: Any) -> Array:
-        """Return predictions on the scale of the target: rates where the link is logarithmic.
-
-        Of several heads it returns the first, for a Gaussian likelihood the mean.
-        """
-        natural = self._natural(X)
-        return natural if natural.ndim == 1 else natural[:, 0]
-
-    @available_if(lambda self: len(self.loss.heads) > 1)  # type: ignore[untyped-decorator]  # scikit-learn ships no types
-    def predict_heads(self, X: Any) -> Array:
-        """Return all heads on their natural scale (n, n_heads): quantiles, or mean and log-variance."""
-        return self._natural(X)
-
-    def _natural(self, features: Any) -> Array:
-        natural: Array = self.loss.inverse_link(self._scores(features))
-        return natural
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        if isinstance(self.loss, PointwiseLoss):
-            tags.target_tags.positive_only = all(domain.low >= 0 for domain in domains_of(self.loss.target))
-            # The score is R², which rewards predictions of the mean only.
-            tags.regressor_tags.poor_score = self.loss.elicits != "mean"
-        return tags
 
 
 class LinearClassifier(ClassLabels, LinearModel):

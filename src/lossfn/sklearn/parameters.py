@@ -22,6 +22,11 @@ class LossParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
 
     loss: Loss | None
 
+    @property
+    def _trained_loss(self) -> Any:
+        """The loss that the model was trained with, or before that the one to train with."""
+        return getattr(self, "loss_", self.loss)
+
     def _scores(self, features: Any) -> NDArray[np.float64]:
         """Return raw scores, one column for each output."""
         raise NotImplementedError(f"{type(self).__name__} defines no scores")
