@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import lossfn
+from lossfn.reference import listing
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,6 +30,14 @@ def test_readme_lists_every_loss() -> None:
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The losses")[2].partition("\n## ")[0]
     listed = [name for row in re.findall(r"^\| .*", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)]
     assert listed == [type(entry.loss).__name__ for entry in lossfn.catalogue()]
+
+
+def test_what_make_docs_lists_is_every_loss() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert listing.table(readme.replace("`Huber`, ", "")) == readme
+    index = (ROOT / "src/lossfn/__init__.pyi").read_text(encoding="utf-8")
+    shortened = index.replace("    Huber as Huber,\n", "").replace("from .losses.barron import Barron as Barron\n", "")
+    assert listing.index(shortened.replace("Fair as Fair", "Fair as Fair, Gone as Gone")) == index
 
 
 @pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=str)

@@ -65,7 +65,7 @@ def catalogue() -> Iterator[Entry]:
     --------
     >>> import lossfn
     >>> [entry.name for entry in lossfn.catalogue()][:4]
-    ['squared_error', 'half_squared_error', 'absolute_error', 'minkowski']
+    ['squared_error', 'half_squared_error', 'absolute_error', 'lin_ex']
     """
     from lossfn.losses.index import LOSSES, ROW_LOSSES
 

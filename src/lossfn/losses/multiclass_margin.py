@@ -20,7 +20,6 @@ class MarginLoss(RowwiseLoss):
 
     accepts_distributions = False
     convex = True
-    elicits = "class"
 
     margin: float = positive(default=1.0, symbol=r"\Delta", doc="required lead of the true class")
 
@@ -69,6 +68,7 @@ class WestonWatkins(MarginLoss):
     2.5 [[-2.  1.  1.]]
     """
 
+    elicits = "class"
     equivalents = (
         Equivalent(
             "PyTorch",
@@ -121,6 +121,7 @@ class CrammerSinger(MarginLoss):
     2.0 [[-1.  0.  1.]]
     """
 
+    elicits = "class"
     equivalents = (
         Equivalent("optax", "optax.losses.multiclass_hinge_loss(pred, target)", when="margin == 1"),
         Equivalent("scikit-learn", "sklearn.metrics.hinge_loss(target, pred)", when="margin == 1"),

@@ -130,7 +130,6 @@ class ThresholdLoss(RowwiseLoss):
     Subclasses say which thresholds a rank is asked about.
     """
 
-    elicits = "probabilities"
     convex = True
     accepts_distributions = False
     shift_invariant = False
@@ -201,6 +200,7 @@ class Coral(ThresholdLoss):
     0.44019
     """
 
+    elicits = "probabilities"
     is_conditional = False
 
     @property
@@ -244,6 +244,7 @@ class Corn(ThresholdLoss):
     2.126928
     """
 
+    elicits = "probabilities"
     is_conditional = True
 
     @property

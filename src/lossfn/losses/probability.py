@@ -17,7 +17,6 @@ class ProbabilityScore(PointwiseLoss):
 
     target = fields.PROBABILITY
     prediction = fields.PROBABILITY
-    elicits = "probability"
     head_symbols = ("p",)
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
@@ -50,6 +49,7 @@ class LogScore(ProbabilityScore):
     [0.1054 2.3026 0.    ]
     """
 
+    elicits = "probability"
     convex = True
     lower_bound = 0.0
     equivalents = (
@@ -106,6 +106,7 @@ class Brier(ProbabilityScore):
     [0.01 0.81 0.25]
     """
 
+    elicits = "probability"
     convex = True
     lower_bound = 0.0
     equivalents = (
@@ -158,6 +159,7 @@ class Spherical(ProbabilityScore):
     [-1.     -0.8321 -0.5547]
     """
 
+    elicits = "probability"
     lower_bound = -1.0
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
