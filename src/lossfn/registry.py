@@ -67,9 +67,9 @@ def catalogue() -> Iterator[Entry]:
     >>> [entry.name for entry in lossfn.catalogue()][:4]
     ['squared_error', 'half_squared_error', 'absolute_error', 'lin_ex']
     """
-    from lossfn.losses.index import LOSSES, ROW_LOSSES
+    from lossfn.losses.index import ALL
 
-    for loss_class in (*LOSSES, *ROW_LOSSES):
+    for loss_class in ALL:
         variants = tuple(loss_class(**setting) for setting in loss_class.variants)
         yield Entry(snake_case(loss_class.__name__), variants[0], variants)
 
@@ -96,9 +96,9 @@ def parse_loss(text: str, *, own: Mapping[str, type[Loss]] | None = None) -> Any
         parsed = ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
         raise ValueError(f"cannot read the loss {text!r}; write it like Huber(delta=2) or squared_error") from None
-    from lossfn.losses.index import LOSSES, ROW_LOSSES
+    from lossfn.losses.index import ALL
 
-    known = {snake_case(loss_class.__name__): loss_class for loss_class in (*LOSSES, *ROW_LOSSES)}
+    known = {snake_case(loss_class.__name__): loss_class for loss_class in ALL}
     return _build(parsed, text, known | {snake_case(name): loss_class for name, loss_class in (own or {}).items()})
 
 
