@@ -161,11 +161,29 @@ class Loss:
         return as_scalar(batch, reduce.divide(self._evaluator.weighted_sum(batch), divisor))
 
     def elementwise(self, pred: Any, target: Any) -> Any:
-        """Return the loss of each element, unreduced and unweighted."""
+        """Return the loss of each element, unreduced and unweighted, in the shape of ``target``.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> lossfn.SquaredError().elementwise([1.0, 5.0], [0.0, 2.0])
+        array([1., 9.])
+        """
         return self(pred, target, reduction="none")
 
     def total(self, pred: Any, target: Any, *, weight: Any = None, mask: Any = None) -> Total:
-        """Return Σ w·ℓ and Σ w, which add over batches, files and devices; ``.mean()`` divides once."""
+        """Return Σ w·ℓ and Σ w, which add over batches, files and devices; ``.mean()`` divides once.
+
+        Arguments are those of the call. A mean of the means of batches would be wrong where batches differ in size.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> loss = lossfn.AbsoluteError()
+        >>> total = loss.total([1.0, 2.0], [0.0, 0.0]) + loss.total([6.0], [0.0])
+        >>> print(total.sum, total.weight, total.mean())
+        9.0 3 3.0
+        """
         batch = self._prepare(pred, target, weight, mask)
         total_weight = reduce.total_weight(batch.library, batch.element_weight(), batch.shape)
         return Total(batch.hand_back(self._evaluator.weighted_sum(batch)), batch.hand_back(total_weight))
@@ -183,9 +201,32 @@ class Loss:
     ) -> tuple[Any, Any]:
         """Return the reduced loss and its gradient with respect to ``pred``, in one pass.
 
-        The gradient has the shape of ``pred`` and carries the same division as the value; with ``reduction="none"``
-        the value is unreduced and the gradient that of the sum. ``out`` (a NumPy array of the shape and dtype of
-        ``pred``) receives the gradient: large fresh arrays cost more than the arithmetic.
+        Parameters
+        ----------
+        pred, target, weight, mask, reduction, denominator
+            As in the call.
+        out : NumPy array of the shape and dtype of ``pred``, optional
+            Receives the gradient: large fresh arrays cost more than the arithmetic. It may not share memory with the
+            inputs.
+
+        Returns
+        -------
+        value : scalar, or array with ``reduction="none"``
+            The loss.
+        gradient : array
+            In the shape of ``pred``, divided as the value is; with ``reduction="none"`` that of the sum.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As the call, and where ``out`` does not fit.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> value, gradient = lossfn.Huber(delta=1.0).value_and_gradient([0.5, 3.0], [0.0, 0.0], weight=[1, 3])
+        >>> print(value, gradient)
+        1.90625 [0.125 0.75 ]
         """
         if tensors.is_being_compiled():
             options = {"weight": weight, "mask": mask, "reduction": reduction, "denominator": denominator}
@@ -216,7 +257,14 @@ class Loss:
         return as_scalar(batch, reduce.divide(value, divisor)) if is_reduced else batch.finish(value), gradient
 
     def gradient(self, pred: Any, target: Any, **options: Any) -> Any:
-        """Return the gradient with respect to ``pred``; options as in ``value_and_gradient``."""
+        """Return the gradient with respect to ``pred``; options as in ``value_and_gradient``.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> print(lossfn.SquaredError().gradient([1.0, 5.0], [0.0, 2.0], reduction="sum"))
+        [2. 6.]
+        """
         return self.value_and_gradient(pred, target, **options)[1]
 
     def plot(self, ax: Any = None) -> LossDisplay:
@@ -243,7 +291,13 @@ class Loss:
     ) -> Any:
         """Return the second derivative per element, or the block over heads ``(..., H, H)``; scaled as the gradient.
 
-        Where ``hessian_is_partial`` the infinite curvature at kinks is left out.
+        Arguments are those of the call. Where ``hessian_is_partial`` the infinite curvature at kinks is left out.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> print(lossfn.Huber(delta=1.0).hessian([0.5, 3.0], [0.0, 0.0], reduction="sum"))
+        [1. 0.]
         """
         return self._derivatives("hessian", pred, target, weight, mask, reduction, denominator)[0]
 

@@ -239,9 +239,27 @@ class PointwiseLoss(Loss):
     ) -> tuple[Any, Any]:
         """Return gradient and curvature, scaled as the value.
 
-        ``curvature="exact"`` is the Hessian. ``"majorizing"`` is a positive curvature under which a Newton step never
-        increases the loss: gradient / residual for even losses for which it decreases (it vanishes where the
-        gradient does), the largest second derivative where that is finite; other losses refuse it.
+        Parameters
+        ----------
+        pred, target, weight, mask, reduction, denominator
+            As in the call.
+        curvature : {"exact", "majorizing"}
+            The Hessian; or a positive curvature under which a Newton step never increases the loss: gradient / residual
+            for even losses for which it decreases (it vanishes where the gradient does), the largest second derivative
+            where that is finite.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As the call, and for a loss without the majorizing curvature.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> for curvature in ("exact", "majorizing"):
+        ...     print(*lossfn.Cauchy(scale=1.0).gradient_and_hessian([2.0], [0.0], curvature=curvature))
+        [0.4] [-0.12]
+        [0.4] [0.2]
         """
         owner = type(self).__name__
         if curvature not in checks.CURVATURES:
@@ -291,6 +309,13 @@ class PointwiseLoss(Loss):
 
         The shape is ``()`` or ``(H,)``; the result may be ±∞. Where a whole interval minimises, its middle is taken,
         or its finite end. Of several local minima the lowest is taken; where two are equally low, the smaller one.
+        Without any target of positive weight a ``ValueError`` says so.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> print(lossfn.Pinball(tau=0.5).optimal_constant([1.0, 2.0, 60.0]), lossfn.Poisson().optimal_constant([1, 1]))
+        2.0 0.0
         """
         return constant.optimal_constant(self, target, weight)
 
@@ -299,10 +324,17 @@ class PointwiseLoss(Loss):
 
         With a log link these are rates, with a logit link probabilities. For other losses of two classes this is the
         probability of class 1 that the loss's own minimiser implies: the π for which ``pred`` minimises
-        π·ℓ(·, 1) + (1-π)·ℓ(·, 0). So focal loss, class weights and label smoothing are corrected for.
+        π·ℓ(·, 1) + (1-π)·ℓ(·, 0). So focal loss, class weights and label smoothing are corrected for. A loss of two
+        classes that tells no probability refuses with a ``ValueError``.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> print(lossfn.BinaryFocal(gamma=2.0).inverse_link([0.0, 2.0]).round(3))
+        [0.5   0.995]
         """
+        xp, pred = batches.namespace_of(type(self).__name__, pred)
         if self.link != "identity":
-            xp, pred = batches.namespace_of(type(self).__name__, pred)
             return _inverse_of_link(xp, self.link, pred)
         if self.task != "binary":
             return pred

@@ -182,7 +182,16 @@ class RowwiseLoss(Loss):
         reduction: str = "mean",
         denominator: Any = None,
     ) -> Any:
-        """Return the diagonal of the Hessian of each row, (..., K), scaled as the gradient."""
+        """Return the diagonal of the Hessian of each row, (..., K), scaled as the gradient.
+
+        Arguments are those of the call.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> print(lossfn.CrossEntropy().hessian_diagonal([[0.0, 1.0]], [0]).round(4))
+        [[0.1966 0.1966]]
+        """
         return self._derivatives("hessian_diagonal", pred, target, weight, mask, reduction, denominator)[0]
 
     def hessian_vector_product(
@@ -196,7 +205,16 @@ class RowwiseLoss(Loss):
         reduction: str = "mean",
         denominator: Any = None,
     ) -> Any:
-        """Return the Hessian of each row times ``vector`` (..., K), scaled as the gradient; no block is formed."""
+        """Return the Hessian of each row times ``vector`` (..., K), scaled as the gradient; no block is formed.
+
+        The other arguments are those of the call; a ``vector`` of another shape than ``pred`` is a ``ValueError``.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> print(lossfn.CrossEntropy().hessian_vector_product([[0.0, 1.0]], [0], [[1.0, 0.0]]).round(4))
+        [[ 0.1966 -0.1966]]
+        """
         owner = type(self).__name__
         checks.check_reduction(owner, reduction, denominator)
         batch = self._prepare(pred, target, weight, mask, "hessian_product")
@@ -220,7 +238,15 @@ class RowwiseLoss(Loss):
         """Return gradient and diagonal curvature, both (..., K), scaled as the value.
 
         ``curvature="exact"`` is the diagonal of the Hessian. ``"diagonal_bound"`` is a positive diagonal that the
-        Hessian never exceeds, so that a Newton step with it never increases the loss; losses without one refuse it.
+        Hessian never exceeds, so that a Newton step with it never increases the loss; losses without one refuse it
+        with a ``ValueError``. The other arguments are those of the call.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> _, bound = lossfn.CrossEntropy().gradient_and_hessian([[0.0, 1.0]], [0], curvature="diagonal_bound")
+        >>> print(bound)
+        [[0.5 0.5]]
         """
         owner = type(self).__name__
         options = {"weight": weight, "mask": mask, "reduction": reduction, "denominator": denominator}
@@ -260,7 +286,13 @@ class RowwiseLoss(Loss):
 
         ``classes`` says how many there are, where targets are indices; without it, the largest index does. Classes that
         do not occur may have the score -inf. Of rows that differ by a number alone, the one whose exponentials sum to
-        1 is returned.
+        1 is returned. Losses without a best row raise ``NotImplementedError``.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> print(lossfn.CrossEntropy().optimal_constant([0, 1, 1, 1]).round(4))
+        [-1.3863 -0.2877]
         """
         return constant.optimal_row(self, target, weight, classes)
 
