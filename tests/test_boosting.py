@@ -59,11 +59,16 @@ def classifier(loss: lossfn.Loss | None, engine: str, **params: object) -> Boost
     return BoostedClassifier(loss, engine=engine, **{"n_estimators": 10, **ENGINES[engine], **params})
 
 
-@pytest.mark.parametrize("name", ["estimators", *ENGINES])
+@pytest.mark.parametrize("name", ["estimators", "objective", *ENGINES])
 def test_examples_in_docstrings_run(name: str) -> None:
     results = doctest.testmod(importlib.import_module(f"lossfn.boosting.{name}"))
     assert results.attempted > 0
     assert results.failed == 0
+
+
+@pytest.mark.parametrize("name", lossfn.boosting.__all__)
+def test_every_public_class_has_an_example(name: str) -> None:
+    assert ">>>" in (getattr(lossfn.boosting, name).__doc__ or "")
 
 
 def test_importing_brings_no_engine() -> None:
@@ -397,6 +402,8 @@ def test_wrong_parameters_are_named() -> None:
         ({"objective": "reg:squarederror"}, ["objective= is refused", "loss="]),
         ({"scale_pos_weight": 5}, ["scale_pos_weight= is refused", "sample_weight", "pos_weight"]),
         ({"auto_class_weights": "Balanced"}, ["auto_class_weights= is refused", "class_weight=(1.0, 3.0)"]),
+        ({"refit_leaves": True}, ["XGBoost lets no leaves be set", "engine='lightgbm'"]),
+        ({"engine": "catboost", "refit_leaves": True}, ["CatBoost lets no leaves be set", "engine='lightgbm'"]),
         ({"engine": "forest"}, ["engine must be one of lightgbm, xgboost, catboost", "'forest'"]),
     ):
         with raises(ValueError, *fragments):

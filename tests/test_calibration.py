@@ -387,6 +387,11 @@ def test_refused_types() -> None:
         ReliabilityState().update([0.5], [1]).result(level="0.9")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", lossfn.calibration.__all__)
+def test_everything_public_has_an_example(name: str) -> None:
+    assert ">>>" in (getattr(lossfn.calibration, name).__doc__ or "")
+
+
 # ---- decomposition ------------------------------------------------------------------------------------------------
 
 

@@ -131,7 +131,7 @@ def test_refitted_trees_are_those_of_the_engine_where_quantiles_are_unique(loss:
     theirs = start[0] + model.predict(features, raw_score=True)
     engine = LightGBMEngine()
     objective = LightGBMObjective(loss, curvature="engine")
-    ours = engine.train(objective, features, target, weight, start, 3, settings, refit_leaves=True)
+    ours = engine.train(objective, features, target, weight, start, 3, settings, sets_leaves=True)
     scores = engine.scores(ours, features)[:, 0]
     assert np.ptp(theirs) > 5
     assert np.abs(scores - theirs).max() <= 1e-5 * np.ptp(theirs)
@@ -144,7 +144,7 @@ def test_medians_are_those_of_the_engine_on_any_data() -> None:
     data = lightgbm.Dataset(features, label=target, init_score=np.full(len(target), start[0]))
     theirs = start + lightgbm.train({**SETTINGS, "objective": "regression_l1"}, data, 20).predict(features)
     objective, engine = LightGBMObjective(AbsoluteError(), curvature="engine"), LightGBMEngine()
-    ours = engine.train(objective, features, target, np.ones(len(target)), start, 20, SETTINGS)
+    ours = engine.train(objective, features, target, np.ones(len(target)), start, 20, SETTINGS, sets_leaves=True)
     assert np.abs(engine.scores(ours, features)[:, 0] - theirs).max() <= 1e-5 * np.ptp(theirs)
 
 
@@ -276,7 +276,7 @@ def test_leaves_are_the_shrunk_optimum_of_their_rows(loss: Any, features: np.nda
     weight = np.random.default_rng(2).integers(0, 3, ROWS).astype(float)
     objective, engine, start = LightGBMObjective(loss), LightGBMEngine(), np.array([2.0])
     settings = {**SETTINGS, "learning_rate": 0.25, "bagging_fraction": 0.6, "bagging_freq": 1}
-    model = engine.train(objective, features, target, weight, start, 3, settings, refit_leaves=True)
+    model = engine.train(objective, features, target, weight, start, 3, settings, sets_leaves=True)
     before = start[0] + np.zeros(ROWS)
     leaves = model.predict(features, pred_leaf=True)
     for tree in range(3):

@@ -385,6 +385,12 @@ def test_examples_run():
     assert doctest.testmod(lossfn.torch.module).failed == 0
 
 
+def test_what_is_public_has_an_example():
+    assert lossfn.torch.__all__ == ["LossModule", "as_module"]
+    for name in lossfn.torch.__all__:
+        assert ">>>" in getattr(lossfn.torch, name).__doc__
+
+
 def test_a_tensor_that_escaped_from_a_transform_keeps_its_history():
     escaped, leaf = [], torch.ones(5, requires_grad=True)
 

@@ -149,6 +149,23 @@ class CatBoostMetric(Metric):
     ----------
     loss : PointwiseLoss or RowwiseLoss
         What to evaluate.
+
+    See Also
+    --------
+    CatBoostObjective : the same loss as an objective.
+
+    Examples
+    --------
+    >>> import numpy as np, catboost
+    >>> from lossfn import AbsoluteError, SquaredError
+    >>> from lossfn.boosting import CatBoostMetric, CatBoostObjective
+    >>> x, y = np.arange(80.0)[:, None], np.repeat([1.0, 5.0], 40)
+    >>> functions = {"loss_function": CatBoostObjective(SquaredError()), "eval_metric": CatBoostMetric(AbsoluteError())}
+    >>> settings = {"iterations": 3, "learning_rate": 0.5, "l2_leaf_reg": 0.0, "random_strength": 0.0}
+    >>> quiet = {"verbose": False, "allow_writing_files": False, "thread_count": 1}
+    >>> model = catboost.CatBoost({**functions, **settings, "bootstrap_type": "No", **quiet}).fit(x, y)
+    >>> print(np.round(model.evals_result_["learn"]["CatBoostMetric"], 4))
+    [1.5   0.75  0.375]
     """
 
     no_jit: ClassVar[bool] = True
@@ -209,10 +226,9 @@ class CatBoostEngine(Engine):
         start: Array,
         rounds: int,
         params: dict[str, Any],
-        refit_leaves: bool | None = None,
+        sets_leaves: bool = False,  # noqa: ARG002 (it sets none)
     ) -> Any:
         """Return the trained model, whose bias is the start."""
-        self.sets_leaves(objective.loss, refit_leaves)
         self.check_settings(params)
         metric = CatBoostMetric(objective.loss)
         # A baseline of the pool would be rounded to float32, and cannot be given for several labels.

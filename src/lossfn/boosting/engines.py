@@ -55,11 +55,11 @@ class Engine(ABC):
         start: Array,
         rounds: int,
         params: dict[str, Any],
-        refit_leaves: bool | None = None,
+        sets_leaves: bool = False,
     ) -> Any:
         """Return a model that starts from ``start`` (H,) and has so many rounds of trees.
 
-        ``params`` are native parameters, ``learning_rate`` among them; ``refit_leaves`` as for ``sets_leaves``.
+        ``params`` are native parameters, ``learning_rate`` among them; ``sets_leaves`` is the answer of the method.
         """
 
     @abstractmethod

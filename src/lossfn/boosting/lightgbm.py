@@ -75,6 +75,19 @@ class LightGBMMetric(Metric):
     See Also
     --------
     LightGBMObjective : the same loss as an objective.
+
+    Examples
+    --------
+    >>> import numpy as np, lightgbm
+    >>> from lossfn import AbsoluteError, SquaredError
+    >>> from lossfn.boosting import LightGBMMetric, LightGBMObjective
+    >>> data = lightgbm.Dataset(np.arange(80.0)[:, None], label=np.repeat([1.0, 5.0], 40))
+    >>> settings = {"objective": LightGBMObjective(SquaredError()), "learning_rate": 0.5, "verbosity": -1}
+    >>> metric, history = LightGBMMetric(AbsoluteError()), {}
+    >>> record = lightgbm.record_evaluation(history)
+    >>> model = lightgbm.train(settings, data, 3, valid_sets=[data], feval=metric, callbacks=[record])
+    >>> print(np.round(history["training"][metric.name], 4))
+    [1.5   0.75  0.375]
     """
 
     def __call__(self, scores: Any, data: Any, sample_weight: Any = None) -> tuple[str, float, bool]:
@@ -130,12 +143,11 @@ class LightGBMEngine(Engine):
         start: Array,
         rounds: int,
         params: dict[str, Any],
-        refit_leaves: bool | None = None,
+        sets_leaves: bool = False,
     ) -> Any:
         """Return the trained booster, whose first trees hold the start."""
-        refit = self.sets_leaves(objective.loss, refit_leaves)
         self.check_settings(params)
-        _check_trees(params, refit)
+        _check_trees(params, sets_leaves)
         lightgbm = import_engine("lightgbm")
         settings = {"verbosity": -1, **params, "objective": "none", "num_class": len(start)}
         data = lightgbm.Dataset(features, label=target, params=settings).construct()
@@ -147,12 +159,12 @@ class LightGBMEngine(Engine):
         scores = np.zeros((len(target), len(start)) if len(start) > 1 else len(target)) + offset
 
         def derivatives(raw: Array, _: Any) -> tuple[np.ndarray, np.ndarray]:
-            return objective.derivatives(scores if refit else raw + offset, labels, weight)
+            return objective.derivatives(scores if sets_leaves else raw + offset, labels, weight)
 
         for _ in range(rounds):
             before = booster.current_iteration()
             booster.update(fobj=derivatives)
-            if refit and booster.current_iteration() > before:
+            if sets_leaves and booster.current_iteration() > before:
                 _refit(booster, before, settings, objective.loss, features, scores, labels, weight)
         add_to_scores(booster, start)
         return booster.free_dataset()

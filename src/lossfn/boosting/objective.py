@@ -43,6 +43,17 @@ class Objective:
         parabola whose slopes are as large as the data's, at their losses. ``"engine"`` is what the installed
         engine's own objective uses, for losses that it has. By default it is majorizing for robust losses of a
         residual and for sums of losses of one residual each that have kinks, else exact.
+
+    Examples
+    --------
+    >>> from lossfn import Huber
+    >>> from lossfn.boosting import Objective
+    >>> objective = Objective(Huber(delta=1.0))
+    >>> objective
+    Objective(Huber(delta=1.0), curvature='majorizing')
+    >>> gradient, curvature = objective.derivatives([0.0, 0.0], [0.5, -4.0], weight=[1.0, 2.0])
+    >>> print(gradient, curvature, objective.start([1.0, 2.0, 90.0]))
+    [-0.5  2. ] [1.  0.5] [2.]
     """
 
     #: The name of the engine, as in ``lossfn.equivalents``.
@@ -145,6 +156,14 @@ class Metric:
     ----------
     loss : PointwiseLoss or RowwiseLoss
         What to evaluate, on raw scores: engines hand these to metrics where the objective is one of one's own.
+
+    Examples
+    --------
+    >>> from lossfn import Huber
+    >>> from lossfn.boosting import Metric
+    >>> metric = Metric(Huber(delta=1.0))
+    >>> metric.name, metric.value([0.0, 0.0], [1.0, 3.0], weight=[3.0, 1.0])
+    ('mean_huber', 1.0)
     """
 
     #: Declared here because engines guess it from the name where they are let.

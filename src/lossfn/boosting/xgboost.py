@@ -65,6 +65,24 @@ class XGBoostMetric(Metric):
     ----------
     loss : PointwiseLoss or RowwiseLoss
         What to evaluate.
+
+    See Also
+    --------
+    XGBoostObjective : the same loss as an objective.
+
+    Examples
+    --------
+    >>> import numpy as np, xgboost
+    >>> from lossfn import AbsoluteError, SquaredError
+    >>> from lossfn.boosting import XGBoostMetric, XGBoostObjective
+    >>> data = xgboost.DMatrix(np.arange(80.0)[:, None], label=np.repeat([1.0, 5.0], 40))
+    >>> objective, metric = XGBoostObjective(SquaredError()), XGBoostMetric(AbsoluteError())
+    >>> settings = {"base_score": 0.0, "learning_rate": 0.5, "reg_lambda": 0.0, "nthread": 1}
+    >>> settings["disable_default_eval_metric"] = True
+    >>> reported = {"evals": [(data, "train")], "custom_metric": metric, "evals_result": {}, "verbose_eval": False}
+    >>> model = xgboost.train(settings, data, 3, obj=objective, **reported)
+    >>> print(np.round(reported["evals_result"]["train"][metric.name], 4))
+    [1.5   0.75  0.375]
     """
 
     maximize: ClassVar[bool] = Metric.is_higher_better
@@ -103,10 +121,9 @@ class XGBoostEngine(Engine):
         start: Array,
         rounds: int,
         params: dict[str, Any],
-        refit_leaves: bool | None = None,
+        sets_leaves: bool = False,  # noqa: ARG002 (it sets none)
     ) -> Any:
         """Return the trained booster, whose ``base_score`` is the start."""
-        self.sets_leaves(objective.loss, refit_leaves)
         self.check_settings(params)
         xgboost = import_engine("xgboost")
         threads = params.get("nthread", params.get("n_jobs"))

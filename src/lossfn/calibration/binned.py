@@ -53,6 +53,13 @@ class Reliability:
     ----------
     .. [1] Wilson (1927), "Probable inference, the law of succession, and statistical inference",
        doi:10.1080/01621459.1927.10502953.
+
+    Examples
+    --------
+    >>> from lossfn.calibration import reliability
+    >>> result = reliability([0.1, 0.3, 0.9, 1.0], [0, 1, 1, 1], bins=2)
+    >>> print(result.edges, result.counts, result.gap.round(2), round(result.expected_error(), 4))
+    [0.  0.5 1. ] [2 2] [-0.3  -0.05] 0.175
     """
 
     edges: Edges

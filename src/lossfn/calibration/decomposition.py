@@ -44,6 +44,14 @@ class Decomposition:
     ----------
     .. [1] Dimitriadis, Gneiting and Jordan (2021), "Stable reliability diagrams for probabilistic classifiers",
        doi:10.1073/pnas.2016191118.
+
+    Examples
+    --------
+    >>> import lossfn
+    >>> from lossfn.calibration import decompose
+    >>> found = decompose(lossfn.SquaredError(), [0.2, 0.2, 0.9, 0.9], [0, 0, 1, 0])
+    >>> print(round(found.score, 4), found.probability, found.recalibrated)
+    0.225 [0.2 0.9] [0.  0.5]
     """
 
     score: float

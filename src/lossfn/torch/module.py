@@ -23,6 +23,14 @@ class LossModule(torch.nn.Module):
         What is computed.
     reduction : str
         How, as in calls of the loss.
+
+    Examples
+    --------
+    >>> import lossfn, torch
+    >>> from lossfn.torch import LossModule
+    >>> criterion = LossModule(lossfn.Huber(delta=2.0), reduction="sum")
+    >>> criterion(torch.tensor([0.5, 4.0]), torch.zeros(2))
+    tensor(6.1250)
     """
 
     def __init__(self, loss: Loss, reduction: str = "mean") -> None:
