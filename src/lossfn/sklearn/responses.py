@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,7 +16,8 @@ from lossfn.rowwise import RowwiseLoss
 
 RESPONSE_METHODS = ("predict", "predict_proba", "decision_function")
 
-PROBABILITY = fields.Domain("a probability in [0, 1]", low=0.0, high=1.0)
+# Callers who hand over logits or labels can convert them, those of an estimator cannot.
+PROBABILITY = dataclasses.replace(fields.PROBABILITY, cure="")
 
 #: How far the probabilities or rates that converted predictions imply may be from the estimator's.
 TOLERANCE = 1e-6
