@@ -380,4 +380,10 @@ def test_one_parameter_may_be_given_by_position():
     class Wider(lossfn.Huber):
         delta: float = fields.positive(default=3.0, symbol="d", doc="size where it turns linear")
 
+    class Shifted(Scaled):
+        shift: float = fields.real(default=0.0, symbol="s", doc="shift")
+
     assert Scaled(2.0).size == Wider(2.0).delta == 2.0
+    assert Shifted(size=2.0, shift=1.0) == Shifted(shift=1.0, size=2.0)
+    with raises(TypeError, "positional"):
+        Shifted(2.0)

@@ -64,8 +64,12 @@ class Loss:
         annotations = inspect.get_annotations(cls).items()
         declared = [name for name, annotation in annotations if "ClassVar" not in str(annotation)]
         _refuse_hidden_attributes(cls, declared)
-        # By position only where one parameter leaves no doubt.
-        several = len({*declared, *(field.name for field in dataclasses.fields(cls))}) > 1
+        inherited = [field for field in dataclasses.fields(cls) if field.name not in declared]
+        # By position only where one parameter leaves no doubt: an inherited one may have been the only one there.
+        several = len(declared) + len(inherited) > 1
+        for field in inherited if several else ():
+            cls.__annotations__[field.name] = field.type
+            setattr(cls, field.name, dataclasses.field(default=field.default, metadata=field.metadata))
         dataclasses.dataclass(frozen=True, kw_only=several, repr="__repr__" not in cls.__dict__)(cls)
 
     def __post_init__(self) -> None:
