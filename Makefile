@@ -70,6 +70,10 @@ bench: $(VENV)/.stamp-dev
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.rows
 	$(BIN)/python -m benchmarks.autograd
+	$(BIN)/python -m benchmarks.linear
+	$(BIN)/python -m benchmarks.boosting
+	$(BIN)/python -m benchmarks.scoring
+	$(BIN)/python -m benchmarks.calibration
 
 clean:
 	rm -rf $(VENV) reports

@@ -1,9 +1,4 @@
-"""Time the expected calibration error beside torchmetrics, and print the table.
-
-``python -m benchmarks.calibration [--quick]``: labels of two classes, two threads for everybody. The contestants of a
-row take turns, and medians are compared after rounds to warm up. The last row is the memory that one call needs beyond
-its inputs at the peak, measured in a process of its own (on Linux).
-"""
+"""Time the expected calibration error beside torchmetrics: ``python -m benchmarks.calibration [--quick]``."""
 
 from __future__ import annotations
 
@@ -27,7 +22,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torchmetrics.functional.classification import binary_calibration_error  # noqa: E402
 
-from benchmarks.tables import machine, table  # noqa: E402
+from benchmarks.tables import report, table  # noqa: E402
 from lossfn.calibration import ReliabilityState, expected_calibration_error  # noqa: E402
 
 SIZES = (10**7, 10**5, 10**3)
@@ -35,6 +30,13 @@ BINS = 15
 WARM_UP, ROUNDS = 10, 20
 #: Rows of one chunk, as a loader would hand them out.
 CHUNK = 10**5
+
+TITLE = "## Expected calibration error"
+WORDS = f"""\
+Labels of two classes, {BINS} bins, two threads for everybody; the contestants of a row take turns, and medians are
+compared. In chunks: a `ReliabilityState` that sees {CHUNK:,} rows at a time. The last row is the memory that one call
+needs beyond its inputs at the peak, in a process of its own. `python -m benchmarks.calibration` measures this section
+alone."""
 
 
 def rows(size: int, dtype: str) -> tuple[Any, Any]:
@@ -97,7 +99,7 @@ def _peak() -> int:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and write."""
     if "--memory" in sys.argv:
         print(_measure_memory(sys.argv[-2], int(sys.argv[-1])))  # noqa: T201 (read by the parent process)
         return
@@ -111,8 +113,7 @@ def main() -> None:
             seconds = time_in_turns(runs, 2 if quick else WARM_UP, 5 if quick else ROUNDS)
             lines.append([f"{size:,}", dtype, *(f"{1e3 * value:.3g} ms" for value in seconds.values())])
     lines.append([f"{SIZES[0]:,}", "memory", *(f"{peak_memory(name, SIZES[0]):.0f} MB" for name in runs)])
-    print(table(["rows", "", *runs], lines, left=2))  # noqa: T201 (what the command is for)
-    print(machine("lossfn", "numpy", "torch", "torchmetrics"))  # noqa: T201
+    report(TITLE, WORDS, table(["rows", "", *runs], lines, left=2), quick=quick)
 
 
 if __name__ == "__main__":

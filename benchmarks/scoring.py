@@ -1,12 +1,9 @@
-"""Time the scores of ensembles beside scoringrules, with its Numba backend: ``python -m benchmarks.scoring``.
-
-The contestants of a row take turns after rounds to warm up; medians are printed, in milliseconds. All
-estimators of scoringrules that give the same number take part.
-"""
+"""Time scores of ensembles beside scoringrules, by its Numba backend: ``python -m benchmarks.scoring [--quick]``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,9 +13,16 @@ from benchmarks.speed import time_in_turns  # isort: skip
 import numpy as np
 import scoringrules
 
+from benchmarks.tables import report, table
 from lossfn import scoring
 
 Run = Callable[[], Any]
+
+TITLE = "## Scores of ensembles"
+WORDS = """\
+Beside scoringrules with its Numba backend, of which all estimators take part that give the same number; the contestants
+of a row take turns, and medians are compared. Sizes are cases × members, and components of vectors.
+`python -m benchmarks.scoring` measures this section alone."""
 
 #: Cases, members and, for vectors, components.
 CRPS_SIZES = ((100_000, 50), (10_000, 500), (1_000, 20))
@@ -77,27 +81,31 @@ def check_agreement(runs: dict[str, Run], dtype: str) -> None:
         np.testing.assert_allclose(run(), expected, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
-def print_row(title: str, runs: dict[str, Run], dtype: str) -> None:
-    """Time one row of the table."""
-    check_agreement(runs, dtype)
-    seconds, rounds = time_in_turns(runs)
-    best = min(time for name, time in seconds.items() if name != "lossfn")
-    times = ", ".join(f"{name} {1000 * time:.2f}" for name, time in seconds.items())
-    print(f"| {title} | {dtype} | {times} | {best / seconds['lossfn']:.1f}× | {rounds} |", flush=True)  # noqa: T201
+def contests(dtype: str) -> Iterator[tuple[str, dict[str, Run]]]:
+    """Yield what is timed: its name, and the contestants."""
+    for cases, members in CRPS_SIZES:
+        for estimator in SAME:
+            yield f"`crps_ensemble`, {estimator}, {cases:,} × {members}", crps(cases, members, dtype, estimator)
+    for shape in VECTOR_SIZES:
+        size = " × ".join(f"{length:,}" for length in shape)
+        yield f"`energy_score`, {size}", energy(*shape, dtype)
+        yield f"`variogram_score`, {size}", variogram(*shape, dtype)
 
 
 def main() -> None:
-    """Print the table."""
-    print("| score | dtype | milliseconds | fastest / lossfn | rounds |\n|---|---|---|---|---|")  # noqa: T201
-    for dtype in ("float32", "float64"):
-        for cases, members in CRPS_SIZES:
-            for estimator in SAME:
-                title = f"crps_ensemble {estimator}, {cases} × {members}"
-                print_row(title, crps(cases, members, dtype, estimator), dtype)
-        for shape in VECTOR_SIZES:
-            title = " × ".join(map(str, shape))
-            print_row(f"energy_score, {title}", energy(*shape, dtype), dtype)
-            print_row(f"variogram_score, {title}", variogram(*shape, dtype), dtype)
+    """Measure, print and write."""
+    quick = "--quick" in sys.argv
+    cells = []
+    for dtype in ("float32",) if quick else ("float32", "float64"):
+        for name, runs in contests(dtype):
+            check_agreement(runs, dtype)
+            seconds, _ = time_in_turns(runs)
+            ours = seconds.pop("lossfn")
+            fastest = min(seconds, key=lambda peer: seconds[peer])
+            cells.append([name, dtype, f"{1e3 * ours:.3g}", fastest, f"{seconds[fastest] / ours:.1f}"])
+    report(
+        TITLE, WORDS, table(["score", "dtype", "ours, ms", "fastest peer", "peer / ours"], cells, left=2), quick=quick
+    )
 
 
 if __name__ == "__main__":

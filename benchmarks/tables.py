@@ -7,6 +7,7 @@ import importlib.metadata
 import math
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,6 +73,14 @@ def replace_section(name: str, title: str, text: str) -> None:
     before, found, rest = document.partition(f"{title}\n")
     _, following, after = rest.partition("\n## ") if found else ("", "", "")
     write(name, f"{before.rstrip()}\n\n{text.strip()}\n{following}{after}")
+
+
+def report(title: str, words: str, rows: str, *, quick: bool) -> None:
+    """Print a section and, unless it was measured in a hurry, put it into ``docs/benchmarks.md``."""
+    text = f"{title}\n\n{words}\n\n{rows}\n"
+    sys.stdout.write(text)
+    if not quick:
+        replace_section("benchmarks.md", title, text)
 
 
 def short(loss: object) -> str:
