@@ -81,9 +81,9 @@ Each number below is the largest error, over the whole domain, in units in the l
 divided by max(1, relative condition number). The condition counts predictions and continuous targets, not labels. Exact
 results come from mpmath: the expression in a few hundred digits, its derivatives by differences, no derivative rule.
 
-The rule: at most {few} for losses of few primitives, more only for long chains (column *claims*); results beyond the
-dtype are that infinity; infinite predictions give the limit, NaN gives NaN; a loss that cannot be negative never is.
-At a kink the documented subgradient is expected, and of a curvature that jumps there either side.
+The rule: at most {few} for losses of few primitives, more for long chains and for terms that cancel (column *claims*);
+results beyond the dtype are that infinity; infinite predictions give the limit, NaN gives NaN; a loss that cannot be
+negative never is. At a kink the documented subgradient is expected, and of a curvature that jumps there either side.
 
 {points} points: predictions and targets of all magnitudes down to subnormal ones and up to the largest number, ordinary
 ones, both sides of and exactly at every kink, ±0, labels at both ends, residuals from one unit in the last place up.

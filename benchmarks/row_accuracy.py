@@ -226,9 +226,9 @@ INTRODUCTION = """\
 Rows of {lengths} scores, and of 10⁵ for the cross-entropy: spread over ±10⁴, one class dominating, equal, tied, and
 with −inf; up to {few} scores also ordinary ones, a class that is certain to 10⁻²⁶⁰, another one true than the
 dominating one, and −inf for the true one, where the limit is exact. Values and gradients as above, with sums in
-{digits} digits. Each number is the worst of all lengths; *longest* is that of 10⁵ scores. The value of
-`ConfidencePenalty` is a difference of logarithms that are equal where all scores are: they count for its condition.
-Losses of ordered classes and mixtures are held to exact arithmetic by tests alone."""
+{digits} digits. Each number is the worst of all lengths. The value of `ConfidencePenalty` is a difference of logarithms
+that are equal where all scores are: they count for its condition. Losses of ordered classes and mixtures are held to
+exact arithmetic by tests alone."""
 EXPLANATION = f"All but `CrossEntropy` claim {rule.ROW_CHAIN.units:.0f}: {rule.ROW_CHAIN.reason}."
 
 
@@ -275,5 +275,5 @@ def _peer_table(results: list[Result]) -> str:
                 _worst(some, who, kind) for some in (chosen, longest) for kind in KINDS for who in (peer, "kernel")
             ]
             cells.append([f"`{name}`", dtype, peer, *errors])
-    header = [f"{who} {kind}{when}" for when in ("", ", longest") for kind in KINDS for who in ("its", "our")]
+    header = [f"{who} {kind}{when}" for when in ("", ", 10⁵ scores") for kind in KINDS for who in ("its", "our")]
     return table(["loss", "dtype", "function", *header], cells, left=3)
