@@ -12,6 +12,8 @@ from lossfn.fields import Domain
 
 REDUCTIONS = ("mean", "sum", "none", "mean_over_batch")
 CURVATURES = ("exact", "majorizing")
+#: How far probabilities may sum from 1: a softmax in half precision is off by so much.
+SUM_TOLERANCE = 1e-2
 
 
 def check_reduction(owner: str, reduction: str, denominator: Any) -> None:

@@ -14,9 +14,6 @@ from lossfn.fields import Domain
 
 KINDS = ("positive", "top_label", "class_wise")
 
-# Rows of a softmax in half precision add up to 1 no better than this.
-SUM_TOLERANCE = 1e-2
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -113,7 +110,7 @@ def _check(owner: str, name: str, values: NDArray[Any], domain: Domain, rows: ND
 
 def _check_sums(owner: str, probability: NDArray[Any], rows: NDArray[np.intp]) -> None:
     sums = probability.sum(axis=1, dtype=np.float64)
-    wrong = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
+    wrong = np.flatnonzero(np.abs(sums - 1) > checks.SUM_TOLERANCE)
     if len(wrong):
         raise ValueError(
             f"{owner}: the probabilities of row {rows[wrong[0]]} add up to {sums[wrong[0]]:g}, not to 1; logits are "

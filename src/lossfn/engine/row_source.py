@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lossfn.checks import SUM_TOLERANCE
 from lossfn.engine.definition import Definition
-from lossfn.engine.rows import SUM_TOLERANCE
 
 #: Scores per block; a block holds at least one row.
 BLOCK = 4096

@@ -17,9 +17,6 @@ from lossfn.engine.namespaces import ArrayNamespace, compatible
 from lossfn.engine.paths import adapter, path_of
 from lossfn.fields import REAL
 
-#: How far the probabilities of a target may sum from 1: a softmax in half precision is off by so much.
-SUM_TOLERANCE = 1e-2
-
 
 class Part(NamedTuple):
     """What one part of a target may hold.
@@ -264,7 +261,7 @@ class RowEvaluator:
                 inside = (target >= 0) & (target < classes)
                 expected, cure = f"a class index from 0 to {classes - 1}", "rows are skipped by mask= or ignore_index="
             else:
-                inside = xp.all(target >= 0, axis=-1) & (xp.abs(xp.sum(target, axis=-1) - 1) <= SUM_TOLERANCE)
+                inside = xp.all(target >= 0, axis=-1) & (xp.abs(xp.sum(target, axis=-1) - 1) <= checks.SUM_TOLERANCE)
                 expected, cure = "a distribution: numbers >= 0 that sum to 1", "independent labels take a binary loss"
             if keep is not None:
                 inside = inside | ~keep

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lossfn import fields
+from lossfn import checks, fields
 from lossfn.engine import batch as batches
 from lossfn.engine.namespaces import compatible
 from lossfn.fields import Domain
@@ -119,7 +119,7 @@ def smooth_labels(target: Any, epsilon: float, axis: int | None = -1) -> Any:
 
 def _check_sums(array: Any, axis: int) -> None:
     sums = array.sum(axis)
-    wrong = abs(sums - 1) > 1e-3
+    wrong = abs(sums - 1) > checks.SUM_TOLERANCE
     if wrong.any():
         total = float(sums[wrong].reshape(-1)[0])
         raise ValueError(

@@ -239,7 +239,7 @@ def crps_mixture_normal(weights: Any, means: Any, scales: Any, target: Any) -> A
     check_domain(owner, "target", target, REAL, "numpy")
     weights, means, scales = np.broadcast_arrays(weights, means, scales)
     total = weights.sum(axis=-1)
-    inside = np.isclose(total, 1.0, rtol=1e-6)
+    inside = np.abs(total - 1) <= checks.SUM_TOLERANCE
     if not inside.all():
         checks.raise_outside(owner, "sum of weights", total, inside, SUM)
     to_target = _mean_distance(means, scales, target[..., None])

@@ -6,13 +6,9 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from lossfn import fields
+from lossfn import checks, fields
 from lossfn.fields import Domain
 from lossfn.scoring.cases import Reduction, as_arrays, check_shape, prepare
-
-#: How far the sum of a row may be from 1: what single precision leaves of a softmax.
-TOLERANCE = 1e-4
-TOLERANCE_OF_HALVES = 2e-2
 
 
 def ranked_probability_score(probabilities: Any, target: Any, **options: Unpack[Reduction]) -> Any:
@@ -25,8 +21,7 @@ def ranked_probability_score(probabilities: Any, target: Any, **options: Unpack[
     Parameters
     ----------
     probabilities : array (..., K)
-        Forecast probabilities of the classes in their order; rows sum to 1 within 1e-4, or 0.02 in half
-        precision. NaN gives NaN.
+        Forecast probabilities of the classes in their order; rows sum to 1 within 0.01. NaN gives NaN.
     target : array (...)
         Index of the class that happened, 0 to K − 1.
     **options
@@ -63,8 +58,8 @@ def ranked_probability_score(probabilities: Any, target: Any, **options: Unpack[
     unknown = np.isnan(rows)
     cases.check("probabilities", forecast, unknown | ((rows >= 0) & (rows <= 1)), fields.PROBABILITY)
     total = rows.sum(axis=-1)
-    tolerance = TOLERANCE if forecast.dtype.itemsize > 2 else TOLERANCE_OF_HALVES
-    cases.check("sum of probabilities", total, np.isnan(total) | (np.abs(total - 1) <= tolerance), SUM)
+    inside = np.isnan(total) | (np.abs(total - 1) <= checks.SUM_TOLERANCE)
+    cases.check("sum of probabilities", total, inside, SUM)
     # Each tail is summed from its own end: 1 minus the other would lose its digits.
     at_most = rows.cumsum(axis=-1)[..., :-1]
     above = rows[..., ::-1].cumsum(axis=-1)[..., -2::-1]
