@@ -53,6 +53,8 @@ GROWING = 100
 #: Digits of the number that stands for infinity, whose square root is beyond every dtype; its reciprocal stands for the
 #: distance from a boundary.
 BEYOND = 640
+#: Binary digits by which the smallest steps are below the small ones.
+FURTHER = 200
 
 
 class Namespace:
@@ -154,6 +156,11 @@ class Neighbourhood:
             self._derivatives[orders] = self.difference([STENCILS[order] for order in orders], orders)
         return self._derivatives[orders]
 
+    def grows(self, orders: tuple[int, ...]) -> bool:
+        """Whether a derivative is larger with twice the steps: then it is nothing but an error of theirs."""
+        wider = Neighbourhood(self.given, self.place, [2 * step for step in self.steps])
+        return bool(abs(wider.derivative(orders)) > 1.5 * abs(self.derivative(orders)))
+
     def is_hidden(self, orders: tuple[int, ...], number: Any) -> bool:
         """Whether a derivative is lost in the rounding errors of values far beyond every dtype."""
         value = abs(self.value((0,) * len(orders)))
@@ -241,13 +248,14 @@ def _at_point(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list
         variable, rounded = _variable(loss, heads, parts)
         crosses = loss.smoothness < 2 and _side(loss, abs(variable)) != _side(loss, abs(rounded))
     counted = [*range(len(heads)), *_continuous_parts(loss, parts)]
-    # Small steps need many digits. They are taken where differences with larger ones cannot be trusted: where a result
-    # vanishes, or is much smaller than the values that it is a difference of.
+    # Small steps, and far smaller ones, need many digits. They are taken where differences with larger ones cannot be
+    # trusted: where a result vanishes, or is much smaller than the values that it is a difference of.
     for nearest in (NEAR, 0.0):
         with mpmath.workdps(1000):
             steps, digits = steps_and_digits(loss, place, variable, nearest)
             if not nearest:
-                digits += _further_digits(loss, place, heads.dtype)
+                steps = [mpmath.ldexp(step, -FURTHER) for step in steps]
+                digits += _further_digits(loss, place, heads.dtype) + FURTHER
         with mpmath.workdps(digits):
             around = Neighbourhood(loss, place, steps)
             result, trusted = _entries(loss, around, counted, variable, crosses)
@@ -285,7 +293,7 @@ def _entries(
             number = around.derivative(orders)
             # At a tie, and where curvature jumps, a central difference errs by its step.
             may_err = any(orders) and (is_kink or (variable == 0 and heads == 1)) and not scale_of(loss, around.place)
-            if may_err and abs(number) < around.steps[0] * 1e5:
+            if may_err and abs(number) < around.steps[0] * 1e5 and around.grows(orders):
                 number = mpmath.mpf(0)
             if variable == 0 and heads > 1 and any(orders) and abs(number) <= around.noise(orders, cancelling=False):
                 number = mpmath.mpf(0)

@@ -287,7 +287,7 @@ class ZeroInflatedPoisson(ExponentialFamily):
         # are large, the smaller of them and a correction.
         rate, x = xp.exp(pred[0]), -pred[1]
         moderate = xp.log1p(xp.xdivy(-xp.expm1(-rate), xp.exp(-x) + xp.exp(-rate)))
-        large = xp.minimum(x, rate) - xp.softplus(-xp.abs(x - rate))
+        large = xp.minimum(x, rate) - xp.softplus(-xp.abs(x - rate)) + xp.softplus(-x)
         is_moderate = xp.logical_and(xp.minimum(x, rate) < 30, x < math.inf)
         return xp.where(is_moderate, moderate, large)
 

@@ -229,9 +229,11 @@ class TukeyBiweight(PointwiseLoss):
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         residual = pred - target
-        square = (residual / self.c) * (residual / self.c)
-        inside = self.c * self.c / 6 * (square * (3 + square * (square - 3)))
-        return xp.where(xp.abs(residual) <= self.c, inside, self.c * self.c / 6)
+        scaled = residual / self.c
+        square, weight = scaled * scaled, (1 - scaled) * (1 + scaled)
+        # Next to c the polynomial would be a difference of larger numbers.
+        share = xp.where(square < 0.5, square * (3 + square * (square - 3)), 1 - weight * weight * weight)
+        return self.c * self.c / 6 * xp.where(xp.abs(residual) <= self.c, share, 1)
 
     # Derivatives of the polynomial would cancel at c, where two of them vanish.
 

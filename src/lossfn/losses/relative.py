@@ -227,16 +227,15 @@ class SymmetricAbsolutePercentageError(PointwiseLoss):
     # The derivative of the quotient is a difference of nearly equal numbers.
 
     def _pull(self, xp: Any, pred: Any, target: Any) -> tuple[Any, Any]:
-        """Return the square root of the gradient's size, which cannot overflow before it does, and the mean size."""
+        """Return the gradient's size and the mean size, by which one division after the other cannot overflow."""
         half = xp.abs(pred) / 2 + xp.abs(target) / 2
-        # A quotient by function keeps its place in products; operators would be multiplied out.
-        return xp.xdivy(xp.sqrt(xp.abs(target)), half), half
+        return xp.xdivy(xp.xdivy(xp.abs(target), half), half), half
 
     def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         pull, _ = self._pull(xp, pred, target)
-        return xp.where(self._has_pull(xp, pred, target), xp.xmul(xp.sign(pred - target), pull * pull), 0)
+        return xp.where(self._has_pull(xp, pred, target), xp.xmul(xp.sign(pred - target), pull), 0)
 
     def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         pull, half = self._pull(xp, pred, target)
         direction = -xp.sign(pred - target) * xp.sign(pred)
-        return xp.where(self._has_pull(xp, pred, target), xp.xmul(direction, pull * xp.xdivy(pull, half)), 0)
+        return xp.where(self._has_pull(xp, pred, target), xp.xmul(direction, xp.xdivy(pull, half)), 0)
