@@ -173,7 +173,13 @@ class Neighbourhood:
 
     def noise(self, orders: tuple[int, ...], cancelling: bool) -> Any:
         """Return far more than the rounding error of a derivative; inside values, numbers like 1 may be cancelling."""
-        largest = max(1.0 if cancelling else 0.0, *(abs(value) for value in self._values.values()))
+        # Values elsewhere, which other derivatives need, may be astronomical.
+        used = [
+            abs(value)
+            for offsets, value in self._values.items()
+            if not any(offset for offset, order in zip(offsets, orders, strict=True) if order == 0)
+        ]
+        largest = max(1.0 if cancelling else 0.0, *used)
         return largest * mpmath.mpf(10) ** (SPARE_DIGITS // 2 - mpmath.mp.dps) / self.size(orders)
 
     def sensitivity(self, orders: tuple[int, ...], counted: list[int]) -> Any:

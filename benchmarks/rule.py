@@ -24,6 +24,7 @@ CHAINS = {
     "GaussianNLL": Claim(
         10, "in the square of the standardised residual the error of an exponential counts four times"
     ),
+    "BetaNLL": Claim(10, "as GaussianNLL"),
     "LogNormalNLL": Claim(10, "as for GaussianNLL, and the logarithm of the target adds to the residual"),
     "LogisticNLL": Claim(10, "the Hessian multiplies the slope of a sigmoid by squares of the standardised residual"),
     "CRPSNormal": Claim(10, "in the Hessian the density counts twice, and both terms cancel in part"),
@@ -33,7 +34,7 @@ CHAINS = {
     "CRPSLogNormal": Claim(100, "its slope by the log-scale vanishes near −0.15, where terms of the size of ½ cancel"),
     "StudentTNLL": Claim(14, "terms of a few exponentials, squares and a logarithm each cancel in part"),
     "BinaryFocal": Claim(10, "a power of a sigmoid times a softplus; the Hessian sums three products of such chains"),
-    "AsymmetricFocal": Claim(12, "as BinaryFocal, with the power of a difference"),
+    "AsymmetricFocal": Claim(14, "as BinaryFocal, with the fourth power of a difference"),
     "BinaryConfidencePenalty": Claim(6, "the cross-entropy and a multiple of the entropy cancel in part"),
     "Spherical": Claim(6, "the Hessian sums three products with powers of a norm"),
     "BiTempered": Claim(10, "powers of probabilities that solve an equation; the Hessian sums three of their products"),

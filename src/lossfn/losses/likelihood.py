@@ -270,7 +270,10 @@ class BetaNLL(PointwiseLoss):
         log_precision = (self.beta - 1) * log_variance
         standardised = xp.mulexp(mean - target, log_precision / 2)
         spread = xp.exp(self.beta * log_variance) / 2 - standardised * standardised / 2
-        return xp.mulexp(mean - target, log_precision), spread
+        # Of a large variance, both terms may be beyond the dtype, and their ratio is not.
+        in_units = xp.mulexp(mean - target, -log_variance / 2)
+        of_large = xp.mulexp(0.5 - in_units * in_units / 2, self.beta * log_variance)
+        return xp.mulexp(mean - target, log_precision), xp.where(log_variance > 0, of_large, spread)
 
     def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         mean, log_variance = pred
