@@ -41,6 +41,23 @@ def test_errors_stay_within_what_the_loss_claims(loss: Any, dtype: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+# Other draws, which showed an error of a formula or of the oracle: size, most values, and seed.
+DRAWS = [
+    (lossfn.TukeyBiweight(c=0.3), "float32", 6, 1800, 1),
+    (lossfn.SymmetricAbsolutePercentageError(), "float64", 6, 1800, 2),
+    (lossfn.ZeroInflatedPoisson(), "float32", 6, 1800, 1),
+    (lossfn.SquaredLogError(), "float32", 6, 1800, 1),
+    (lossfn.BetaNLL(beta=1.0), "float32", 8, 1200, 5),
+    (lossfn.BetaNLL(beta=0.0), "float32", 8, 1800, 0),
+]
+
+
+@pytest.mark.parametrize(("loss", "dtype", "size", "values", "seed"), DRAWS)
+def test_draws_that_once_showed_errors_show_none(loss: Any, dtype: str, size: int, values: int, seed: int) -> None:
+    wrong = judge(loss, dtype, size, values, seed).wrong
+    assert not wrong, "\n".join(wrong)
+
+
 def at(pred: float, target: float, dtype: str = "float64") -> Points:
     return Points(np.array([[pred]], FLOATS[dtype]), np.array([target], FLOATS[dtype]))
 
