@@ -63,7 +63,7 @@ MISTAKES = {
     "probabilities of classes": (
         WORDS,
         ["--target", "y", "--losses", "CrossEntropy(inputs='probabilities')"],
-        "use logits",
+        "use inputs='logits'",
     ),
     "prior of two of three classes": (WORDS, ["--target", "y", "--losses", "logit_adjusted"], "prior has 2 entries"),
     "thresholds as scores": (WORDS, ["--target", "y", "--losses", "coral"], "not those of classes"),

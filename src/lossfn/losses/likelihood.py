@@ -13,6 +13,9 @@ from lossfn.equivalents import Equivalent
 from lossfn.fields import choice, nonnegative, real
 from lossfn.pointwise import PointwiseLoss
 
+#: Log-variances beyond it may be those of variances beyond single precision.
+LARGE = 60.0
+
 
 class Likelihood(PointwiseLoss):
     """What the likelihoods share: the second head is the logarithm of the noise's size, and may have a floor.
@@ -270,10 +273,10 @@ class BetaNLL(PointwiseLoss):
         log_precision = (self.beta - 1) * log_variance
         standardised = xp.mulexp(mean - target, log_precision / 2)
         spread = xp.exp(self.beta * log_variance) / 2 - standardised * standardised / 2
-        # Of a large variance, both terms may be beyond the dtype, and their ratio is not.
+        # Both terms may be beyond the dtype where their ratio is not.
         in_units = xp.mulexp(mean - target, -log_variance / 2)
         of_large = xp.mulexp(0.5 - in_units * in_units / 2, self.beta * log_variance)
-        return xp.mulexp(mean - target, log_precision), xp.where(log_variance > 0, of_large, spread)
+        return xp.mulexp(mean - target, log_precision), xp.where(log_variance > LARGE, of_large, spread)
 
     def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         mean, log_variance = pred
