@@ -16,7 +16,7 @@ from benchmarks import rule
 from benchmarks.exact import KINDS, Entry
 from benchmarks.points import Array, Points
 from lossfn import PointwiseLoss
-from lossfn.engine import dispatch
+from lossfn.engine import paths
 
 PATHS = ("arrays", "kernel")
 
@@ -85,7 +85,7 @@ class Score:
 def compute(loss: PointwiseLoss, points: Points, path: str) -> dict[str, Array]:
     """Return value, gradient and Hessian of every point by one path, one row for each point."""
     pred, target = points.pred, points.target
-    with dispatch.forced(path), np.errstate(all="ignore"):
+    with paths.forced(path), np.errstate(all="ignore"):
         # Values one by one: the sum over one element is that element, and the kernel for sums is there anyway.
         singles = [Points(points.heads[[row]], _row(target, row)) for row in range(len(points))]
         values = [loss.value_and_gradient(one.pred, one.target, reduction="sum")[0] for one in singles]

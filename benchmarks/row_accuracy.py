@@ -22,7 +22,7 @@ from benchmarks.measure import DIGITS, PATHS, Score
 from benchmarks.points import FLOATS, Array, in_precision
 from benchmarks.tables import number, short, table
 from lossfn import CrossEntropy, Distillation, RowwiseLoss, SoftmaxLoss
-from lossfn.engine import dispatch
+from lossfn.engine import paths
 from lossfn.losses.index import ROW_LOSSES
 
 LENGTHS = (3, 10, 1000)
@@ -134,7 +134,7 @@ def judge(loss: RowwiseLoss, dtype: str, classes: int, seed: int = 0) -> Result:
     ]
     result = Result(loss, dtype, classes, {})
     for path in PATHS:
-        with dispatch.forced(path):
+        with paths.forced(path):
             result.scores |= _scores(path, partial(compute, precise), rows, exact)
             result.wrong += [f"{path}: {text}" for text in _numbers_for_nan(precise, rows)]
         for kind in KINDS:

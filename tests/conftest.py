@@ -18,7 +18,7 @@ import pytest
 
 import lossfn
 from lossfn import fields
-from lossfn.engine import dispatch
+from lossfn.engine import paths
 from lossfn.registry import sample
 
 hypothesis.settings.register_profile("lossfn", deadline=None, max_examples=30, derandomize=True, database=None)
@@ -186,7 +186,7 @@ def through(
         shape = pred.shape[: pred.ndim - (len(loss.heads) > 1)][:1]
         options["weight"] = np.ones(shape) if weight is None else weight
         options["mask"] = np.ones(shape, bool) if mask is None else mask
-    with dispatch.forced(path):
+    with paths.forced(path):
         value, gradient = loss.value_and_gradient(pred, target, **options)
         again, hessian = loss.gradient_and_hessian(pred, target, **options)
     np.testing.assert_array_equal(again, gradient)

@@ -32,14 +32,14 @@ from lossfn import (
     SquaredMargin,
     ZeroOne,
 )
-from lossfn.engine import dispatch
+from lossfn.engine import paths
 from lossfn.losses.margin import MarginLoss
 
 
 @pytest.fixture(autouse=True)
 def _by_expressions() -> Iterator[None]:
     # These are properties of the formulas; kernels are held to them by their own tests.
-    with dispatch.forced("arrays"):
+    with paths.forced("arrays"):
         yield
 
 

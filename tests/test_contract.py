@@ -217,7 +217,7 @@ def test_out_receives_the_gradient(loss, path, buffer, dtype):
     pred, target = draw(loss, 4, 3, dtype=dtype)
     out = buffer(pred.shape, dtype)
     options = {"weight": np.ones(4), "mask": np.ones(4, bool)}
-    with lossfn.engine.dispatch.forced(path):
+    with lossfn.engine.paths.forced(path):
         value, gradient = loss.value_and_gradient(pred, target, **options, out=out)
         expected = loss.value_and_gradient(pred, target, **options)
     assert gradient is out

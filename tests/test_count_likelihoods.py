@@ -23,7 +23,7 @@ from lossfn import (
     Tweedie,
     ZeroInflatedPoisson,
 )
-from lossfn.engine import dispatch
+from lossfn.engine import paths
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -37,7 +37,7 @@ LOG_RATES = np.array([-3.0, 1.0, 0.5, 0.7, 2.0, 3.0, 11.5, 21.8])
 
 
 def without_kernels(loss, *arguments):
-    with dispatch.forced("arrays"):
+    with paths.forced("arrays"):
         return loss.elementwise(*arguments)
 
 
@@ -133,7 +133,7 @@ def test_a_deviance_vanishes_at_the_target_and_is_never_negative(loss) -> None:
     ones = loss.Target(np.ones(1), 2 * np.ones(1)) if isinstance(loss, Binomial) else np.ones(1)
     assert without_kernels(loss.deviance, np.zeros(1), ones) == 0
     for path in ("arrays", "kernel") if type(loss) in (Poisson, Binomial) else ("arrays",):
-        with dispatch.forced(path):
+        with paths.forced(path):
             assert loss.deviance(np.zeros(1), ones) == 0
 
 

@@ -22,7 +22,7 @@ from conftest import (
 
 import lossfn
 from lossfn import BinaryCrossEntropy, BinaryFocal, GaussianNLL, Hinge, Huber, LogCosh, PseudoHuber, fields
-from lossfn.engine import dispatch
+from lossfn.engine import paths
 
 torch = pytest.importorskip("torch")
 jax = pytest.importorskip("jax")
@@ -51,7 +51,7 @@ def x64():
 @pytest.fixture
 def operations():
     """Compute tensors by operations of PyTorch, as on accelerators; test_torch.py compares them with kernels."""
-    with dispatch.forced("arrays"):
+    with paths.forced("arrays"):
         yield
 
 

@@ -25,7 +25,7 @@ from conftest import (
 
 import lossfn
 from lossfn import AbsoluteError, BinaryCrossEntropy, BinaryFocal, GaussianNLL, Hinge, Huber, SquaredError
-from lossfn.engine import dispatch, kernels, threads
+from lossfn.engine import dispatch, kernels, paths, threads
 from lossfn.engine.kernels import BLOCK
 from lossfn.fields import EXTENDED_REAL
 
@@ -81,7 +81,7 @@ def test_kernels_in_single_precision_agree_with_the_expression(loss):
 
 def plainly(path, loss, pred, target):
     """Return value, gradient and Hessian without weights and mask."""
-    with dispatch.forced(path):
+    with paths.forced(path):
         value, gradient = loss.value_and_gradient(pred, target, reduction="sum")
         again, hessian = loss.gradient_and_hessian(pred, target, reduction="sum")
     np.testing.assert_array_equal(again, gradient)
@@ -89,7 +89,7 @@ def plainly(path, loss, pred, target):
 
 
 def through_value_and_gradient(path, loss, pred, target, **options):
-    with dispatch.forced(path):
+    with paths.forced(path):
         return loss.value_and_gradient(pred, target, **options)
 
 
@@ -105,7 +105,7 @@ def test_every_kind_of_kernel_agrees_with_the_expression(loss):
         yield from loss.value_and_gradient(pred, target, reduction="none")
 
     expected = list(compute())
-    with dispatch.forced("kernel"):
+    with paths.forced("kernel"):
         for got, wanted in zip(compute(), expected, strict=True):
             assert np.shape(got) == np.shape(wanted)
             assert_close(got, wanted)
@@ -126,7 +126,7 @@ def test_majorizing_kernels_agree_with_the_expression(loss):
     residual = np.array([0.0, 1e-300, -1e-5, 0.5, 1.0, -3.0, 1e10])
     zero = np.zeros(7)
     expected = loss.gradient_and_hessian(residual, zero, curvature="majorizing")
-    with dispatch.forced("kernel"):
+    with paths.forced("kernel"):
         assert_close(loss.gradient_and_hessian(residual, zero, curvature="majorizing"), expected)
 
 
@@ -146,7 +146,7 @@ def test_sums_accumulate_in_double_precision():
     residual = np.full(300_000, np.sqrt(np.float32(0.1)), np.float32)
     exact = float((residual.astype(np.float64) ** 2).sum())
     for path in ("arrays", "kernel", "threads"):
-        with dispatch.forced(path):
+        with paths.forced(path):
             total = SquaredError().value_and_gradient(residual, np.zeros_like(residual), reduction="sum")[0]
         assert total == pytest.approx(exact, rel=1e-7)
 
@@ -192,10 +192,10 @@ def test_a_sum_of_losses_is_one_kernel(monkeypatch):
     ("size", "path"),
     [
         (1, "arrays"),
-        (dispatch.SMALL - 1, "arrays"),
-        (dispatch.SMALL, "kernel"),
-        (dispatch.LARGE // 8 - 1, "kernel"),
-        (dispatch.LARGE // 8, "threads"),
+        (paths.SMALL - 1, "arrays"),
+        (paths.SMALL, "kernel"),
+        (paths.LARGE // 8 - 1, "kernel"),
+        (paths.LARGE // 8, "threads"),
     ],
 )
 def test_each_path_is_reached_by_size(monkeypatch, size, path):
@@ -234,7 +234,7 @@ def test_tensors_that_numpy_cannot_hold_never_reach_a_kernel(monkeypatch):
         raise AssertionError("a tensor reached a kernel")
 
     monkeypatch.setattr(dispatch, "kernel", fail)
-    size = dispatch.LARGE // 2
+    size = paths.LARGE // 2
     assert Huber()(torch.ones(size, dtype=torch.bfloat16), torch.zeros(size)) == 0.5
 
 
@@ -244,7 +244,7 @@ BITS = """
 import hashlib, sys
 import numpy as np
 import lossfn
-from lossfn.engine import dispatch, threads
+from lossfn.engine import paths, threads
 
 rng = np.random.default_rng(0)
 size = 140_001
@@ -256,7 +256,7 @@ for loss in (lossfn.Huber(delta=0.7), lossfn.BinaryFocal(gamma=2.0, alpha=0.25))
         again = loss.value_and_gradient(pred, target)
         assert value == again[0] and (gradient == again[1]).all()
         print(value.tobytes().hex(), hashlib.sha256(gradient.tobytes()).hexdigest())
-assert dispatch.path_of("numpy", size, np.dtype("float32")) == "threads"
+assert paths.path_of("numpy", pred) == "threads"
 print("threads", threads.limit(), file=sys.stderr)
 """
 

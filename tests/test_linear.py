@@ -13,7 +13,7 @@ from conftest import raises
 from torch.nn import functional
 
 import lossfn
-from lossfn.engine import dispatch
+from lossfn.engine import paths
 
 # So few that none of them is compiled, which takes a second each.
 ROWS, SIZE, CLASSES = 23, 5, 13
@@ -187,7 +187,7 @@ def computed_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if request.param == "PyTorch":
         monkeypatch.setattr(lossfn.engine.batch, "is_traced", lambda *_: True)
         monkeypatch.setattr(lossfn.engine.rows, "is_traced", lambda *_: True)
-        with dispatch.forced("arrays"):
+        with paths.forced("arrays"):
             yield request.param
     else:
         yield request.param

@@ -14,13 +14,13 @@ from scipy import optimize, stats
 
 import lossfn
 from lossfn import constant, fields
-from lossfn.engine import dispatch, oracle
+from lossfn.engine import oracle, paths
 
 
 @pytest.fixture(autouse=True)
 def _by_expressions():
     # What is declared belongs to the formula; kernels are held to it by their own tests.
-    with dispatch.forced("arrays"):
+    with paths.forced("arrays"):
         yield
 
 

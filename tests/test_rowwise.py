@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 import lossfn
-from lossfn.engine import dispatch
+from lossfn.engine import paths
 from lossfn.losses.distillation import Distillation
 from lossfn.losses.index import ROW_LOSSES
 
@@ -167,7 +167,7 @@ def test_agrees_with_exact_arithmetic(loss: Any, dtype: Any) -> None:
     target = loss.Target(index, teacher) if isinstance(loss, Distillation) else index
     diagonal = loss.hessian_diagonal(scores, target, reduction="sum")
     # Kernels are judged in test_row_accuracy.py.
-    with dispatch.forced("arrays"):
+    with paths.forced("arrays"):
         values, gradient = loss.elementwise(scores, target), loss.gradient(scores, target, reduction="sum")
     digits, step = DIFFERENCES[dtype]
     with mpmath.workdps(digits):
@@ -220,7 +220,7 @@ def check_row(loss: Any, z: list[Any], shares: Any, found: list[Any], step: Any,
 def test_infinite_and_missing_scores(loss: Any, path: str) -> None:
     if getattr(loss, "inputs", "logits") != "logits" or isinstance(loss, Distillation):
         pytest.skip("scores of this loss are not logits alone")
-    with dispatch.forced(path):
+    with paths.forced(path):
         rows = np.array([[np.nan, 0.0, 1.0], [np.inf, 0.0, 1.0], [-np.inf, 0.0, 1.0]])
         values = loss.elementwise(rows, [0, 0, 0])
         gradient = loss.gradient(rows, [0, 0, 0], reduction="sum")
@@ -257,7 +257,7 @@ def test_long_rows_gather_no_rounding_errors(path: str) -> None:
     n = 100_000
     ties = np.round(2 * np.random.default_rng(5).normal(size=(1, n)))
     shares = [math.exp(score) for score in ties[0] - ties.max()]
-    with dispatch.forced(path):
+    with paths.forced(path):
         value = lossfn.MulticlassBrier()(np.full((1, n), 7.3), [0])
         gradient = lossfn.CrossEntropy().gradient(ties, [0])[0]
     assert value == pytest.approx(1 - 1 / n, rel=8e-16)
@@ -299,7 +299,7 @@ def test_masked_is_deleted_and_weight_is_repetition(
     index[(weight == 0) | ~mask] = -100
     spoiled_target = type(target)(index, *target[1:]) if isinstance(target, tuple) else index
     kept = np.repeat(np.flatnonzero(mask), weight[mask])
-    with dispatch.forced(path):
+    with paths.forced(path):
         value, gradient, diagonal, block = everything(
             loss, spoiled, spoiled_target, weight=weight.astype(float), mask=mask, reduction=reduction
         )
@@ -331,7 +331,7 @@ def test_kernels_agree_with_array_code(loss: Any) -> None:
         converted = scores.astype(dtype)
         results: dict[str, list[Any]] = {}
         for path in ("arrays", "kernel", "threads"):
-            with dispatch.forced(path):
+            with paths.forced(path):
                 value, gradient = loss.value_and_gradient(converted, target, weight=weight)
                 results[path] = [value, gradient]
                 if dtype == np.float64:
@@ -351,10 +351,10 @@ def test_kernels_agree_with_array_code(loss: Any) -> None:
 def test_rows_of_any_length(loss: Any, classes: int) -> None:
     rng = np.random.default_rng(0)
     scores, target = rng.normal(size=(20, classes)), rng.integers(0, classes, 20)
-    with dispatch.forced("arrays"):
+    with paths.forced("arrays"):
         expected = loss.value_and_gradient(scores, target)
     for path in ("kernel", "threads"):
-        with dispatch.forced(path):
+        with paths.forced(path):
             value, gradient = loss.value_and_gradient(scores, target)
         np.testing.assert_allclose(value, expected[0], rtol=1e-13)
         np.testing.assert_allclose(gradient, expected[1], rtol=1e-12, atol=1e-18)
@@ -371,7 +371,7 @@ def test_rows_of_any_length(loss: Any, classes: int) -> None:
 )
 def test_indices_one_hot_and_distributions_mean_the_same(loss: Any, path: str) -> None:
     scores, index = draw(loss, 50)
-    with dispatch.forced(path):
+    with paths.forced(path):
         first = everything(loss, scores, index)
         second = everything(loss, scores, np.eye(K)[index])
         third = everything(loss, scores, np.eye(K, dtype=int)[index])
@@ -421,7 +421,7 @@ def test_focal_without_focus_is_cross_entropy_to_the_last_bit() -> None:
     for dtype in (np.float32, np.float64):
         scores, target = draw(lossfn.CrossEntropy(), 600, dtype=dtype)
         for path in ("arrays", "kernel"):
-            with dispatch.forced(path):
+            with paths.forced(path):
                 first = lossfn.SoftmaxFocal(gamma=0.0).value_and_gradient(scores, target)
                 second = lossfn.CrossEntropy().value_and_gradient(scores, target)
             assert first[0] == second[0]
@@ -619,7 +619,7 @@ def test_distillation_of_pytorch() -> None:
 )
 @pytest.mark.parametrize("path", ["arrays", "kernel"])
 def test_refuses_targets_that_do_not_fit(pred: Any, target: Any, message: str, path: str) -> None:
-    with dispatch.forced(path), pytest.raises(ValueError, match=message):
+    with paths.forced(path), pytest.raises(ValueError, match=message):
         lossfn.CrossEntropy()(pred, target)
 
 

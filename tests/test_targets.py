@@ -14,7 +14,7 @@ from conftest import assert_close, every_numpy_path, every_path, raises, through
 
 import lossfn
 from lossfn import fields
-from lossfn.engine import dispatch
+from lossfn.engine import paths
 from lossfn.registry import sample
 
 
@@ -105,7 +105,7 @@ def test_parts_may_be_strided_lists_integers_and_many(path):
     pred, target = sample(LOSS, np.random.default_rng(0), 5001)
     expected = textbook(pred, *target)
     strided = Wins.Target(*(part.repeat(2)[::2] for part in target))
-    with dispatch.forced(path):
+    with paths.forced(path):
         value, gradient = LOSS.value_and_gradient(pred, strided, reduction="sum")
         assert_close(value, expected[0].sum())
         assert_close(gradient, expected[1])
@@ -142,7 +142,7 @@ def test_what_is_dropped_is_not_looked_at(path):
     ],
 )
 def test_a_refusal_names_the_part_and_its_index(path, target, kind, fragments):
-    with dispatch.forced(path), raises(kind, "Wins: ", *fragments):
+    with paths.forced(path), raises(kind, "Wins: ", *fragments):
         LOSS(LOGITS, target)
 
 

@@ -16,7 +16,7 @@ from conftest import ENTRIES, assert_close, in_library, label, raises
 
 import lossfn
 from lossfn import BinaryCrossEntropy, CrossEntropy, GaussianNLL, Huber, SquaredError
-from lossfn.engine import dispatch, kernels
+from lossfn.engine import dispatch, kernels, paths
 from lossfn.registry import sample
 
 torch = pytest.importorskip("torch")
@@ -58,7 +58,7 @@ def test_routes_agree_in_value_and_two_derivatives(loss):
     pred, target = draw(loss, 3)
     upstream = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     found = []
-    for route in (nullcontext(), dispatch.forced("arrays")):
+    for route in (nullcontext(), paths.forced("arrays")):
         with route:
             elements = loss(pred, target, reduction="none")
             slopes = gradient_of(elements, pred, upstream, retain_graph=True)
@@ -82,7 +82,7 @@ def test_derivatives_are_those_that_differences_give(loss):
 def test_every_option_by_every_route(loss, route):
     pred, target = draw(loss, 600)
     for reduction in ({}, {"reduction": "mean_over_batch"}, {"denominator": torch.tensor(7)}):
-        with dispatch.forced(route):
+        with paths.forced(route):
             value = loss(pred, target, **OPTIONS, **reduction)
             slopes = gradient_of(3 * value, pred)
         expected = loss.value_and_gradient(pred.detach().numpy(), target.numpy(), **AS_NUMPY, **reduction)
@@ -110,7 +110,7 @@ def test_kernels_read_the_memory_of_tensors(monkeypatch):
 @a_few_losses
 def test_layouts(loss, route):
     pred, target = draw(loss, 600)
-    with dispatch.forced(route):
+    with paths.forced(route):
         expected = gradient_of(loss(pred, target, **OPTIONS), pred)
         fortran = pred.detach().movedim(0, -1).contiguous().movedim(-1, 0).requires_grad_()
         second = pred.detach().repeat_interleave(2, 0)[::2].requires_grad_()
@@ -134,7 +134,7 @@ def test_any_dtype_of_targets_and_only_plain_tensors():
 
 
 def test_numbers_without_axes():
-    for route in (nullcontext(), dispatch.forced("arrays")):
+    for route in (nullcontext(), paths.forced("arrays")):
         with route:
             pred = torch.tensor(2.0, requires_grad=True)
             value = SquaredError()(pred, torch.tensor(0.5), reduction="none")
@@ -177,7 +177,7 @@ def test_upstream_gradients_are_honoured_element_by_element(loss, route):
     # Liger-Kernel PR 1298: every row was multiplied by the first.
     pred, target = draw(loss, 600)
     upstream = torch.randn(600, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    with dispatch.forced(route):
+    with paths.forced(route):
         slopes = gradient_of(loss(pred, target, **OPTIONS, reduction="none"), pred, upstream)
     gradient = loss.gradient(pred.detach().numpy(), target.numpy(), **AS_NUMPY, reduction="sum")
     assert_close(slopes.numpy(), upstream.numpy().reshape(-1, *[1] * (pred.ndim - 1)) * gradient, rtol=1e-12)
@@ -185,7 +185,7 @@ def test_upstream_gradients_are_honoured_element_by_element(loss, route):
 
 def test_dropped_elements_stay_zero_whatever_stands_upstream():
     pred, mask = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([True, False])
-    for route in (nullcontext(), dispatch.forced("arrays")):
+    for route in (nullcontext(), paths.forced("arrays")):
         with route:
             slopes = gradient_of(Huber()(pred, torch.zeros(2), mask=mask, reduction="none").log().sum(), pred)
         assert slopes.tolist() == [2.0, 0.0]
@@ -194,7 +194,7 @@ def test_dropped_elements_stay_zero_whatever_stands_upstream():
 @every_route
 def test_a_graph_that_is_kept_gives_the_same_again(route):
     pred, target = draw(Huber(), 600)
-    with dispatch.forced(route):
+    with paths.forced(route):
         value = Huber()(2 * pred, target, **OPTIONS)
         first = gradient_of(value, pred, retain_graph=True)
         expected = first.clone()

@@ -15,10 +15,8 @@ from lossfn.engine.batch import Batch, eagerly, is_traced
 from lossfn.engine.definition import Definition
 from lossfn.engine.kernels import BLOCK, KINDS, Variant, kernel
 from lossfn.engine.namespaces import limited
-from lossfn.engine.paths import LARGE, SMALL, adapter, forced, path_of
+from lossfn.engine.paths import adapter, path_of
 from lossfn.fields import Domain, Parts, domains_of
-
-__all__ = ["LARGE", "SMALL", "Evaluator", "forced", "path_of"]
 
 
 class Evaluator:
@@ -53,14 +51,14 @@ class Evaluator:
 
     def weighted_sum(self, batch: Batch) -> Any:
         """Return Σ w·ℓ, differentiable where the framework differentiates."""
-        path = path_of(batch.library, batch.size, batch.dtype)
+        path = path_of(batch.library, batch.pred)
         if path != "arrays":
             return self._run_kernel(path, "value", batch, 1.0)
         return reduce.accumulate(batch.library, self.elements(batch))
 
     def elements(self, batch: Batch) -> Any:
         """Return w·ℓ per element, differentiable where the framework differentiates."""
-        path = path_of(batch.library, batch.size, batch.dtype)
+        path = path_of(batch.library, batch.pred)
         if path != "arrays":
             elements = np.empty(batch.shape, batch.dtype)
             self._run_kernel(path, "elements", batch, 1.0, elements)
@@ -72,7 +70,7 @@ class Evaluator:
 
     def value_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
         """Return Σ w·ℓ and the scaled gradient."""
-        path = path_of(batch.library, batch.size, batch.dtype)
+        path = path_of(batch.library, batch.pred)
         if path != "arrays":
             gradient = np.empty(batch.pred.shape, batch.dtype) if out is None else out
             return self._run_kernel(path, "value_and_gradient", batch, scale, gradient), gradient
@@ -81,7 +79,7 @@ class Evaluator:
 
     def elements_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
         """Return w·ℓ per element and the scaled gradient."""
-        path = path_of(batch.library, batch.size, batch.dtype)
+        path = path_of(batch.library, batch.pred)
         if path == "arrays":
             return self._with_gradient(batch, scale, out)
         elements = np.empty(batch.shape, batch.dtype)
@@ -105,7 +103,7 @@ class Evaluator:
         outputs = KINDS[kind][1]
         axes = [1 if output == "gradient" else 2 for output in outputs]
         heads = len(self.definition.heads)
-        path = path_of(batch.library, batch.size, batch.dtype)
+        path = path_of(batch.library, batch.pred)
         if path != "arrays":
             tails = [() if heads == 1 else (heads,) * count for count in axes]
             arrays = [np.empty(batch.shape + tail, batch.dtype) for tail in tails]
@@ -203,7 +201,7 @@ class Evaluator:
         invalid = threads.run(loop, blocks, *arguments) if path == "threads" else loop(0, blocks, *arguments)
         if invalid:
             self.check_values(batch, _weight_and_keep(batch)[1])
-        return float(sums[0]) if blocks == 1 else float(sums.sum())
+        return float(sums.item() if blocks == 1 else sums.sum())
 
 
 def _quietly() -> AbstractContextManager[Any]:

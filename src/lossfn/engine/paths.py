@@ -3,10 +3,10 @@
 ======================  =====================================================================================
 path                    taken by
 ======================  =====================================================================================
-``"arrays"``            JAX arrays; PyTorch tensors that kernels cannot read; NumPy arrays below ``SMALL``
-                        elements, where compiling and calling a kernel would cost more than it saves
-``"kernel"``            NumPy arrays from ``SMALL`` elements, on one thread
-``"threads"``           NumPy arrays from ``LARGE`` bytes, blocks shared among threads
+``"arrays"``            JAX arrays; PyTorch tensors that kernels cannot read; NumPy arrays of fewer than ``SMALL``
+                        numbers, where compiling and calling a kernel would cost more than it saves
+``"kernel"``            NumPy arrays of ``SMALL`` numbers or more, on one thread
+``"threads"``           NumPy arrays of ``LARGE`` bytes or more, blocks shared among threads
 ======================  =====================================================================================
 
 PyTorch tensors whose numbers lie in memory count as NumPy arrays; ``tensors.py`` says which these are.
@@ -56,13 +56,13 @@ def forced_path() -> str | None:
     return _forced.get()
 
 
-def path_of(library: str, size: int, dtype: Any) -> str:
-    """Return the path that computes predictions of so many elements of a dtype."""
+def path_of(library: str, pred: Any) -> str:
+    """Return the path that computes the predictions of a library."""
     if library != "numpy":
         return "arrays"
     chosen = _forced.get()
     if chosen is not None:
         return chosen
-    if size < SMALL:
+    if pred.size < SMALL:
         return "arrays"
-    return "kernel" if size * dtype.itemsize < LARGE else "threads"
+    return "kernel" if pred.nbytes < LARGE else "threads"

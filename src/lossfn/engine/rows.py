@@ -276,7 +276,7 @@ class RowEvaluator:
                 self.check_values(batch, None if weight is None else weight != 0)
 
     def _path(self, batch: Batch) -> str:
-        return "arrays" if self.kernels is None else path_of(batch.library, batch.pred.size, batch.dtype)
+        return "arrays" if self.kernels is None else path_of(batch.library, batch.pred)
 
     def _checked(self, batch: Batch, result: tuple[Any, int]) -> Any:
         values, invalid = result
