@@ -14,7 +14,7 @@ from rich.console import Console
 WIDTH = 100
 
 # What a terminal without Unicode gets instead.
-_ASCII = str.maketrans({"▲": "+", "▼": "-", "·": "=", "↓": "v", "↑": "^", "−": "-", "–": "-", "’": "'", "…": "~"})  # noqa: RUF001
+_ASCII = str.maketrans({"▲": "+", "▼": "-", "·": "=", "↓": "v", "↑": "^", "−": "-", "–": "-", "’": "'", "…": "~"})  # noqa: RUF001 (the look-alikes are the subject)
 
 
 class Terminal:

@@ -93,7 +93,7 @@ class Calibrator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
     def _check_values(self, values: Array) -> None:
         """Refuse shapes and values that this calibrator cannot take."""
-        raise NotImplementedError(f"{type(self).__name__} defines no probabilities")
+        raise NotImplementedError(f"{type(self).__name__} does not say which scores it takes")
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "classes_")

@@ -13,8 +13,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from lossfn import checks, fields
 from lossfn.calibration.base import Array, Calibrator
-from lossfn.numerics import log_softmax, softmax
+from lossfn.losses.multiclass import CrossEntropy
+from lossfn.numerics import softmax
 from lossfn.numerics.arrays import check_number
+
+_LOSS = CrossEntropy()
 
 
 class _OfLogits(Calibrator):
@@ -86,8 +89,7 @@ class TemperatureScaling(_OfLogits):
                 "logits, in the order of classes_?"
             )
         self.cross_entropy_before_ = _cross_entropy(columns, codes, weight)
-        after = log_softmax(_divide(columns, self.temperature_))[np.arange(len(codes)), codes]
-        self.cross_entropy_ = -float(weight @ after)
+        self.cross_entropy_ = _cross_entropy(_divide(columns, self.temperature_), codes, weight)
         return self
 
     def predict_proba(self, logits: Any) -> Array:
@@ -112,7 +114,8 @@ def _best_temperature(logits: Array, codes: NDArray[np.intp], weight: Array) -> 
 
     def slope(inverse: float) -> float:
         """Return the derivative of the cross-entropy by 1/T."""
-        return float(weight @ ((softmax(inverse * below) * below).sum(axis=1) - of_label))
+        of_logits = _LOSS.gradient(inverse * below, codes, weight=weight, reduction="sum")
+        return float((of_logits * below).sum())
 
     if not below.any():
         # Logits that say nothing do so at every temperature.
@@ -147,7 +150,7 @@ def _root(function: Any, start: float) -> float:
 
 
 def _cross_entropy(logits: Array, codes: NDArray[np.intp], weight: Array) -> float:
-    return -float(weight @ log_softmax(logits)[np.arange(len(codes)), codes])
+    return float(_LOSS(logits, codes, weight=weight, reduction="sum"))
 
 
 class VectorScaling(_OfLogits):
@@ -264,14 +267,13 @@ class _VectorObjective:
         return _cross_entropy(self._scaled(parameters), self.codes, self.weight) + penalty
 
     def gradient(self, parameters: Array) -> Array:
-        residual = softmax(self._scaled(parameters))
-        residual[np.arange(len(self.codes)), self.codes] -= 1
-        residual *= self.weight[:, None]
-        of_loss = np.concatenate([(residual * self.logits).sum(axis=0), residual.sum(axis=0)])
+        of_logits = _LOSS.gradient(self._scaled(parameters), self.codes, weight=self.weight, reduction="sum")
+        of_loss = np.concatenate([(of_logits * self.logits).sum(axis=0), of_logits.sum(axis=0)])
         slope: Array = of_loss + self.penalty * (parameters - self.unchanged)
         return slope
 
     def hessian(self, parameters: Array) -> Array:
+        # By the rank of the blocks diag(p) − p·pᵀ, without which there would be K² numbers for each row.
         p = softmax(self._scaled(parameters))
         both = np.concatenate([p * self.logits, p], axis=1)
         weighted = both * self.weight[:, None]

@@ -63,9 +63,9 @@ def _intrinsic(name: str, function: Kernel, form: Format) -> Any:
 
     # Numba reads the number of arguments from the signature of the function that it is given.
     typed: dict[int, Callable[..., Any]] = {
-        1: lambda context, a: (signature, generate),  # noqa: ARG005
-        2: lambda context, a, b: (signature, generate),  # noqa: ARG005
-        3: lambda context, a, b, c: (signature, generate),  # noqa: ARG005
+        1: lambda context, a: (signature, generate),  # noqa: ARG005 (Numba's)
+        2: lambda context, a, b: (signature, generate),  # noqa: ARG005 (Numba's)
+        3: lambda context, a, b, c: (signature, generate),  # noqa: ARG005 (Numba's)
     }
     definition = typed[len(annotations)]
     definition.__name__ = f"{name}_{form.name}"
