@@ -46,6 +46,8 @@ class Cases:
 
     def check(self, name: str, values: Array, inside: Array, domain: fields.Domain) -> None:
         """Refuse the first value of a case that counts and lies outside its domain; cases come first."""
+        if inside.all():
+            return
         dropped = ~self.keep.reshape(self.batch.shape + (1,) * (values.ndim - len(self.batch.shape)))
         inside = inside | dropped
         if not inside.all():

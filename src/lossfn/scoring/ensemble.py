@@ -86,7 +86,8 @@ def crps_ensemble(ensemble: Any, target: Any, *, estimator: str = "fair", **opti
     rows, truth = members.reshape(-1, count).astype(_sortable(members), copy=False), truth.reshape(-1).astype(float)
 
     def score(block: slice) -> Array:
-        distance = np.sort(rows[block], axis=1) - truth[block, None]
+        distance = np.sort(rows[block], axis=1).astype(float, copy=False)
+        distance -= truth[block, None]
         scores = _weighted_sizes(distance, below, above)
         odd = ~np.isfinite(scores)
         if odd.any():
@@ -100,9 +101,9 @@ def crps_ensemble(ensemble: Any, target: Any, *, estimator: str = "fair", **opti
 
 
 def _weighted_sizes(distance: Array, below: Array, above: Array) -> Array:
-    over = np.einsum("nm,m->n", np.maximum(distance, 0), above)
-    under = np.einsum("nm,m->n", np.maximum(-distance, 0), below)
-    total: Array = over + under
+    part = np.maximum(distance, 0)
+    total: Array = np.einsum("nm,m->n", part, above)
+    total -= np.einsum("nm,m->n", np.minimum(distance, 0, out=part), below)
     return total
 
 
