@@ -228,7 +228,7 @@ class WithHole:
 
 def test_the_search_for_a_constant_steps_back_from_nan() -> None:
     loss: Any = WithHole()
-    found = constant.first_two_heads(loss, np.zeros(3), np.ones(3), (0.85, 0.0))
+    found = constant.leading_heads(loss, np.zeros(3), np.ones(3), (0.85, 0.0))
     assert_close(found, [1.0, 0.0], atol=1e-7)
 
 

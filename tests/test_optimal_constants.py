@@ -7,7 +7,7 @@ import pytest
 from conftest import raises
 
 import lossfn
-from lossfn import CrossEntropy, SquaredError
+from lossfn import CrossEntropy, GaussianNLL, SquaredError
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,40 @@ def test_probabilities_of_weighted_classes_need_a_weight_for_each():
         CrossEntropy(class_weight=(1.0, 1, 1)).inverse_link([[0.0, 1.0]])
     with raises(ValueError, "CrossEntropy: class 0 has the weight 0, so that no score tells its probability"):
         CrossEntropy(class_weight=(0.0, 1)).inverse_link([[0.0, 1.0]])
+
+
+# Minus the logarithm of a normal density, by the logarithm of its standard deviation.
+Normal = lossfn.define(
+    "Normal",
+    lambda xp, pred, target: pred[1] + 0.5 * ((target - pred[0]) * xp.exp(-pred[1])) ** 2,
+    heads=("mean", "log_scale"),
+)
+Unbounded = lossfn.define(
+    "Unbounded", lambda _xp, pred, target: (target - pred[0]) ** 2 - pred[1], heads=("mean", "bonus")
+)
+
+
+@pytest.mark.parametrize("unit", [1e-5, 1.0, 1e4])
+def test_the_best_heads_of_a_loss_of_ones_own_are_searched_for(unit):
+    target = unit * np.array([1.0, 2.0, 7.0, 30.0])
+    weight = np.array([1.0, 1.0, 2.0, 0.0])
+    deviation = unit * np.sqrt((3.25**2 + 2.25**2 + 2 * 2.75**2) / 4)
+    found = Normal().optimal_constant(target, weight=weight)
+    np.testing.assert_allclose(found, [4.25 * unit, np.log(deviation)], rtol=1e-6)
+
+
+def test_a_linear_model_of_several_heads_is_trained_with_a_loss_of_ones_own():
+    sklearn = pytest.importorskip("lossfn.sklearn")
+    random = np.random.default_rng(0)
+    features = random.normal(size=(300, 2))
+    target = 100 + 5 * features[:, 0] + np.exp(0.5 * features[:, 1]) * random.normal(size=300)
+    losses = (Normal(), GaussianNLL())
+    own, known = (sklearn.LinearRegressor(loss=loss, l2=0.0).fit(features, target) for loss in losses)
+    np.testing.assert_allclose(own.coef_[0], known.coef_[0], rtol=1e-5, atol=1e-6)
+    # The logarithm of the variance is twice that of the deviation.
+    np.testing.assert_allclose(2 * own.coef_[1], known.coef_[1], rtol=1e-5, atol=1e-6)
+
+
+def test_heads_without_a_best_constant_are_refused():
+    with raises(ValueError, "Unbounded: no best constant was found", "slopes", "Define closed_form_constant"):
+        Unbounded().optimal_constant([1.0, 2.0])

@@ -59,9 +59,7 @@ def optimal_constant(loss: PointwiseLoss, target: Any, weight: Any) -> Any:
     closed_form = getattr(loss, "closed_form_constant", None)
     if closed_form is not None:
         return np.float64(closed_form(target, weight)) if heads == 1 else closed_form(target, weight)
-    if heads > 1:
-        raise NotImplementedError(f"{owner}: define closed_form_constant(target, weight) for several heads")
-    return np.float64(_minimise(loss, target, weight))
+    return np.float64(_minimise(loss, target, weight)) if heads == 1 else _best_heads(loss, target, weight)
 
 
 def _minimise(loss: PointwiseLoss, target: Any, weight: Any) -> float:
@@ -88,6 +86,24 @@ def _minimise(loss: PointwiseLoss, target: Any, weight: Any) -> float:
         # Where only one class occurs, the slope of a loss that estimates probabilities vanishes by underflow alone.
         return infinite if loss.task == "binary" and loss.gives_probability else finite
     return low + (high - low) / 2
+
+
+def _best_heads(loss: PointwiseLoss, target: Any, weight: Any) -> Any:
+    """Return the best constant of a loss with several heads, the lowest of the minima that several starts lead to."""
+    first_part = target[0] if isinstance(loss.target, fields.Parts) else target
+    middle = float(weighted_quantile(first_part, weight, 0.5))
+    # The first head is mostly a location, as it is or on a log scale.
+    leading = [loss.prediction.example, middle, *([math.log(middle)] if middle > 0 else [])]
+    others = [loss.prediction.example] * (len(loss.heads) - 1)
+    starts = [(number, *others) for number in leading]
+    found = sorted_by_loss(loss, [leading_heads(loss, target, weight, start) for start in starts], target, weight)[0]
+    slopes = np.abs(loss.gradient(np.tile(found, (len(weight), 1)), target, weight=weight).sum(axis=0))
+    if not slopes.max() < SLOPE:
+        raise ValueError(
+            f"{type(loss).__name__}: no best constant was found: where the search ended, at {found.tolist()}, the mean "
+            f"loss has the slopes {slopes.tolist()}. Define closed_form_constant(target, weight)"
+        )
+    return found
 
 
 # Where to look for the minima of a loss that is not convex: so many quantiles of the data, as many even steps.
@@ -231,6 +247,8 @@ def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None
 
 #: Beyond every loss that a best constant could have.
 FAR = 1e100
+#: Slope of a mean loss that is taken for that of a minimum.
+SLOPE = 1e-6
 
 
 def location_and_log_scale(
@@ -245,20 +263,20 @@ def location_and_log_scale(
     spread = weighted_mean(np.abs(target - centre), weight)
     if spread == 0.0:
         return float(centre), -math.inf
-    location, log_scale = first_two_heads(loss, (target - centre) / spread, weight, (0.0, 0.0), others)
+    location, log_scale = leading_heads(loss, (target - centre) / spread, weight, (0.0, 0.0), others)
     return float(centre + spread * location), math.log(spread) + log_scale
 
 
-def first_two_heads(
+def leading_heads(
     loss: PointwiseLoss, target: Any, weight: Any, start: Sequence[float], others: tuple[float, ...] = ()
-) -> tuple[float, float]:
-    """Return the first two heads of the best constant, by Newton steps from a start; ``others`` stay."""
+) -> Any:
+    """Return the leading heads of the best constant, by Newton steps from a start; ``others`` stay."""
     from scipy.optimize import minimize
 
-    share = weight / weight.sum()
+    share, count = weight / weight.sum(), len(start)
 
     def rows(heads: Any) -> Any:
-        return np.tile([*heads, *others], (len(target), 1))
+        return np.tile([*heads, *others], (len(share), 1))
 
     def bounded(numbers: Any) -> Any:
         # A step that is tried may overflow. It is refused for its value, but not before its derivatives are added.
@@ -266,17 +284,17 @@ def first_two_heads(
 
     def total(heads: Any) -> tuple[float, Any]:
         value, gradient = loss.value_and_gradient(rows(heads), target, weight=share, reduction="sum")
-        return float(bounded(value)), bounded(gradient.sum(axis=0)[:2])
+        return float(bounded(value)), bounded(gradient.sum(axis=0)[:count])
 
     def curvature(heads: Any) -> Any:
-        return bounded(loss.hessian(rows(heads), target, weight=share, reduction="sum").sum(axis=0)[:2, :2])
+        return bounded(loss.hessian(rows(heads), target, weight=share, reduction="sum").sum(axis=0)[:count, :count])
 
     with np.errstate(all="ignore"):
         found = minimize(total, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-13}).x
-    return float(found[0]), float(found[1])
+    return np.asarray(found)
 
 
 def sorted_by_loss(loss: PointwiseLoss, candidates: Sequence[Any], target: Any, weight: Any) -> list[Any]:
     """Return constant predictions by their loss, the best first; of equal ones the order stays."""
-    totals = [float(loss(np.tile(heads, (len(target), 1)), target, weight=weight)) for heads in candidates]
+    totals = [float(loss(np.tile(heads, (len(weight), 1)), target, weight=weight)) for heads in candidates]
     return [candidates[position] for position in np.argsort(totals, kind="stable")]

@@ -309,7 +309,7 @@ class PointwiseLoss(Loss):
 
         The shape is ``()`` or ``(H,)``; the result may be ±∞. Where a whole interval minimises, its middle is taken,
         or its finite end. Of several local minima the lowest is taken; where two are equally low, the smaller one.
-        Without any target of positive weight a ``ValueError`` says so.
+        A ``ValueError`` says that no target has a positive weight, or that no minimum was found for several heads.
 
         Examples
         --------

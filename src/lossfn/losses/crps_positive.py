@@ -122,7 +122,7 @@ class CRPSLogNormal(PointwiseLoss):
             locations = ((median, largest - unit, -math.exp(2 * width) / 2) for width in widths)
             starts = [np.array([start, width]) for width, row in zip(widths, locations, strict=True) for start in row]
             nearest = constant.sorted_by_loss(self, starts, relative, weight)[:SEARCHES]
-            candidates += [np.array(constant.first_two_heads(self, relative, weight, start)) for start in nearest]
+            candidates += [constant.leading_heads(self, relative, weight, start) for start in nearest]
         location, log_scale = constant.sorted_by_loss(self, candidates, relative, weight)[0]
         return np.array([unit + location, log_scale])
 
