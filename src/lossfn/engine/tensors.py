@@ -81,6 +81,17 @@ def _are_in_memory(pred: Any, others: tuple[Any, ...]) -> bool:
     )
 
 
+def refuse_two_forward_levels() -> None:
+    """Refuse forward over forward mode: PyTorch takes the tangents of every function of ours for constants there."""
+    functorch = sys.modules["torch"]._C._functorch
+    levels = [level.key() for level in functorch.get_interpreter_stack() or ()]
+    if levels.count(functorch.TransformType.Jvp) > 1:
+        raise NotImplementedError(
+            "PyTorch would silently give 0 for a second derivative by forward over forward mode (jvp of jvp, jacfwd of "
+            "jacfwd); use torch.func.hessian, or jacrev for one of the two"
+        )
+
+
 def _is_transformed() -> bool:
     """Whether operations of PyTorch are being mapped, or differentiated otherwise than backward."""
     torch = sys.modules["torch"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from lossfn.engine import tensors
 from lossfn.engine.namespaces import compatible
 from lossfn.engine.primitives import PRIMITIVES
 
@@ -38,6 +39,7 @@ class _Primitive(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
+        tensors.refuse_two_forward_levels()
         moves = zip(_slopes(ctx), tangents[1:], strict=True)
         return sum(primitive("xmul")(move, slope) for slope, move in moves if move is not None)
 

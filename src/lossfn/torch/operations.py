@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import torch
 
+from lossfn.engine import tensors
 from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.rows import RowFunctions, joined
@@ -84,6 +85,7 @@ class _Value(_Derived):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
+        tensors.refuse_two_forward_levels()
         gradient = _Gradient.apply(ctx.definition, ctx.ops, *ctx.saved_tensors)
         return _sum_of_products(gradient, _Derived.moves(ctx, tangents))
 
@@ -182,6 +184,7 @@ class _RowValue(_Rows):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
+        tensors.refuse_two_forward_levels()
         gradient = _RowGradient.apply(ctx.functions, ctx.ops, *ctx.saved_tensors)
         return (gradient * _row_tangent(tangents)).sum(-1)
 
