@@ -21,7 +21,17 @@ from conftest import (
 )
 
 import lossfn
-from lossfn import BinaryCrossEntropy, BinaryFocal, GaussianNLL, Hinge, Huber, LogCosh, PseudoHuber, fields
+from lossfn import (
+    BinaryCrossEntropy,
+    BinaryFocal,
+    CrossEntropy,
+    GaussianNLL,
+    Hinge,
+    Huber,
+    LogCosh,
+    PseudoHuber,
+    fields,
+)
 from lossfn.engine import paths
 
 torch = pytest.importorskip("torch")
@@ -252,11 +262,17 @@ def test_torch_func_hessian_and_jvp(loss):
     assert_close(change.item(), loss.gradient(pred, target, reduction="sum").sum())
 
 
-@pytest.mark.xfail(reason="PyTorch gives 0 for forward over forward mode of every custom function", strict=True)
-def test_torch_func_forward_over_forward():
+def test_torch_func_forward_over_forward_is_refused():
+    # PyTorch gives 0 for it, as for every custom function.
     p, t = torch.tensor([1.0, 0.5]), torch.zeros(2)
-    second = torch.func.jacfwd(torch.func.jacfwd(lambda q: Huber()(q, t, reduction="sum")))(p)
-    assert second.diagonal().any()
+    functions = (
+        lambda q: Huber()(q, t),
+        lambda q: CrossEntropy()(q[None], torch.tensor([1])),
+        lambda q: lossfn.numerics.softplus(q).sum(),
+    )
+    for function in functions:
+        with raises(NotImplementedError, "forward over forward mode", "use torch.func.hessian"):
+            torch.func.jacfwd(torch.func.jacfwd(function))(p)
 
 
 def test_torch_vmap_over_weights_or_masks_alone():
@@ -270,6 +286,35 @@ def test_torch_vmap_over_weights_or_masks_alone():
 
             got = torch.func.vmap(mapped)(batch)
             assert got.tolist() == [mapped(item).item() for item in batch]
+
+
+def test_torch_weights_that_want_a_gradient_get_that_of_zero_weights_too():
+    p, t = torch.tensor([1.0, 0.3, 2.0, 0.2]), torch.zeros(4)
+    weight = torch.tensor([0.0, 1.0, 2.0, 0.0], requires_grad=True)
+    mask = torch.tensor([True, True, True, False])
+    for reduction in ("sum", "mean"):
+        (of_ours,) = torch.autograd.grad(Huber()(p, t, weight=weight, mask=mask, reduction=reduction), weight)
+        elements = torch.nn.functional.huber_loss(p, t, reduction="none") * weight * mask
+        expected = elements.sum() / (1 if reduction == "sum" else (weight * mask).sum())
+        assert_close(of_ours, torch.autograd.grad(expected, weight)[0], rtol=1e-6)
+    scores, labels = torch.tensor([[1.0, 0.0, -1.0]] * 4), torch.tensor([0, 1, 2, 0])
+    (of_ours,) = torch.autograd.grad(CrossEntropy()(scores, labels, weight=weight, reduction="sum"), weight)
+    assert_close(of_ours, torch.nn.functional.cross_entropy(scores, labels, reduction="none"), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "pred", "target"),
+    [(BinaryCrossEntropy(), [1.0, 2.0], [0.0, 3.0]), (CrossEntropy(), [[0.0, 1.0]] * 2, [1, 7])],
+)
+def test_a_wrong_label_gives_nan_where_it_cannot_be_refused(loss, pred, target):
+    p, t = torch.tensor(pred), torch.tensor(target)
+    gradient, value = torch.func.grad_and_value(loss)(p, t)
+    assert value.isnan()
+    assert gradient[1].isnan().all()
+    assert gradient[0].isfinite().all()
+    kept = torch.func.grad(lambda q: loss(q, t, mask=torch.tensor([True, False])))(p)
+    assert kept.isfinite().all()
+    assert not kept[1].any()
 
 
 # Dynamo warns of what it does itself.
@@ -405,8 +450,10 @@ def test_values_that_are_known_inside_jit_are_checked():
         jax.jit(lambda: Hinge()(p, labels))()
     with raises(ValueError, "weight[0] = -1.0 is not a finite number >= 0"):
         jax.jit(lambda q: Huber()(q, p, weight=weight))(p)
-    # What is traced is not: a wrong label goes unseen.
-    assert jnp.isfinite(jax.jit(Hinge())(p, labels))
+    # What is traced is not: a wrong label gives NaN.
+    value, gradient = jax.jit(jax.value_and_grad(Hinge()))(p, labels)
+    assert jnp.isnan(value)
+    assert jnp.isnan(gradient).tolist() == [False, True]
 
 
 def test_a_derivative_by_the_target_is_refused_in_jax():

@@ -139,7 +139,8 @@ class Loss:
             Same shape as ``pred`` (without the heads). Where the loss declares a named tuple, a tuple of such arrays.
         weight, mask : array, optional
             One per row (first axis) or one per element. ``mask`` keeps where true; what a zero weight or a false
-            mask drops is neither checked nor used.
+            mask drops is neither checked nor used. Weights of PyTorch that require a gradient drop nothing, so that
+            the gradient of a zero weight is the loss of its row; in JAX it is 0.
         reduction : {"mean", "sum", "none", "mean_over_batch"}
             Divide Σ w·ℓ by Σ w; not at all; return the weighted elements; divide by the number of unmasked rows.
         denominator : number, optional
@@ -344,7 +345,8 @@ def as_scalar(batch: batches.Batch, value: Any) -> Any:
 def check(loss: Loss, pred: Any, target: Any, *, weight: Any = None, mask: Any = None) -> None:
     """Check values on demand, where calls cannot: on accelerators, or outside a function that is going to be traced.
 
-    Calls on NumPy arrays and on concrete CPU arrays check values by themselves.
+    Calls on NumPy arrays and on concrete CPU arrays check values by themselves. Elsewhere a target outside its domain
+    gives NaN, value and gradient.
 
     Raises
     ------

@@ -62,6 +62,16 @@ class Batch:
             return None
         return reduce.element_weight(self.xp, self.weight, self.mask, self.shape, self.dtype)
 
+    def kept(self) -> Any:
+        """Return which elements count, broadcastable, or ``None`` where all do: what has no weight does not.
+
+        Weights that are differentiated by PyTorch drop nothing: their derivative is the loss, at a weight of 0, too.
+        """
+        if getattr(self.weight, "requires_grad", False):
+            return None if self.mask is None else reduce.apply_to_elements(self.mask, self.shape)
+        weight = self.element_weight()
+        return None if weight is None else weight != 0
+
     def finish(self, values: Any) -> Any:
         """Return results in the library and dtype of the prediction."""
         if self.dtype != self.result_dtype:

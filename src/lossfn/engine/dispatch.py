@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import pairwise
+from math import nan
 from typing import Any, NoReturn
 
 import numpy as np
@@ -136,6 +137,16 @@ class Evaluator:
             if not bool(inside.all()):
                 checks.raise_outside(self.owner, "pred", _to_numpy(head), _to_numpy(inside), self.prediction)
 
+    def _inside(self, batch: Batch, heads: list[Any], targets: list[Any]) -> Any:
+        """Return whether targets and predictions lie in their domains."""
+        (inside,) = self.definition.evaluate(
+            "valid_target", batch.ops, *heads, *targets, *map(batch.ops.number, self.parameters)
+        )
+        if self.definition.checks_prediction:
+            for head in heads:
+                inside = inside & (self.prediction.condition(batch.ops, head) | (head != head))
+        return inside
+
     def _refuse_target(self, batch: Batch, inside: Any) -> NoReturn:
         """Report the first part that lies outside its domain; if none does, they are out of order."""
         names, values = self.target.labels, [_to_numpy(part) for part in batch.targets]
@@ -156,7 +167,8 @@ class Evaluator:
 
     def _call(self, function: str, batch: Batch, keep: Any) -> tuple[Any, ...]:
         with eagerly(batch.library):
-            if not is_traced(batch.library, batch.pred, *batch.targets, batch.weight, batch.mask):
+            traced = is_traced(batch.library, batch.pred, *batch.targets, batch.weight, batch.mask)
+            if not traced:
                 self.check_values(batch, _weight_and_keep(batch)[1])
         heads, targets = self._heads(batch.pred), list(batch.targets)
         number = batch.ops.number
@@ -165,6 +177,10 @@ class Evaluator:
             heads = [batch.xp.where(keep, head, number(self.prediction.example)) for head in heads]
             examples = [number(domain.example) for domain in domains_of(self.target)]
             targets = [batch.xp.where(keep, *pair) for pair in zip(targets, examples, strict=True)]
+        if traced:
+            # Where no value can be refused, a wrong one gives NaN, as NaN does: a sum keeps it for both derivatives.
+            inside = self._inside(batch, heads, targets)
+            heads = [head + batch.xp.where(inside, number(0.0), number(nan)) for head in heads]
         arguments = [*heads, *targets, *map(number, self.parameters)]
         if batch.library != "numpy":
             results: tuple[Any, ...] = adapter(batch.library).evaluate(function, self.definition, batch.ops, arguments)
@@ -211,8 +227,8 @@ def _quietly() -> AbstractContextManager[Any]:
 
 def _weight_and_keep(batch: Batch) -> tuple[Any, Any]:
     """Return the weight of the elements and where it is not zero, or twice ``None``."""
-    weight = batch.element_weight()
-    return weight, None if weight is None else batch.xp.broadcast_to(weight != 0, batch.shape)
+    keep = batch.kept()
+    return batch.element_weight(), None if keep is None else batch.xp.broadcast_to(keep, batch.shape)
 
 
 def _weighted(batch: Batch, values: Any, factor: Any, keep: Any) -> Any:

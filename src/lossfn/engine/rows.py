@@ -208,7 +208,7 @@ class RowEvaluator:
             return self._checked(batch, self.kernels.elements(path, batch))
         self.check_concrete(batch)
         with np.errstate(all="ignore"):
-            weight, keep, scores, targets = _harmless(batch)
+            weight, keep, scores, targets = self._harmless(batch)
             return _weighted(batch, self._function("row_value", batch)(scores, *targets), weight, keep, 0)
 
     def value_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
@@ -229,7 +229,7 @@ class RowEvaluator:
     def _with_gradient(self, batch: Batch, scale: Any, out: Any) -> tuple[Any, Any]:
         self.check_concrete(batch)
         with np.errstate(all="ignore"):
-            weight, keep, scores, targets = _harmless(batch)
+            weight, keep, scores, targets = self._harmless(batch)
             elements = _weighted(batch, self._function("row_value", batch)(scores, *targets), weight, keep, 0)
             slopes = self._function("row_gradient", batch)(scores, *targets)
             gradient = _weighted(batch, slopes, scale if weight is None else weight * scale, keep, 1)
@@ -242,12 +242,33 @@ class RowEvaluator:
         """Return scaled derivatives: of the kinds ``hessian``, ``hessian_diagonal`` and ``hessian_product``."""
         self.check_concrete(batch)
         with np.errstate(all="ignore"):
-            weight, keep, scores, targets = _harmless(batch)
+            weight, keep, scores, targets = self._harmless(batch)
             factor = scale if weight is None else weight * scale
             if kind == "hessian":
                 return (_weighted(batch, self._hessian(batch, scores, targets), factor, keep, 2),)
             values = getattr(self.functions, f"row_{kind}")(batch.ops, scores, joined(targets), *vector)
             return (_weighted(batch, values, factor, keep, 1),)
+
+    def _harmless(self, batch: Batch) -> tuple[Any, Any, Any, tuple[Any, ...]]:
+        """Return weight, what is kept, and scores and targets with stand-ins where rows are dropped."""
+        xp, keep, scores, targets = batch.xp, batch.kept(), batch.pred, batch.targets
+        if keep is not None:
+            keep = xp.broadcast_to(keep, batch.shape)
+            scores = xp.where(keep[..., None], scores, xp.zeros_like(scores))
+            targets = tuple(
+                xp.where(keep, target, xp.zeros_like(target))
+                if len(target.shape) == len(batch.shape)
+                else xp.where(keep[..., None], target, xp.ones_like(target) / target.shape[-1])
+                for target in targets
+            )
+        if is_traced(batch.library, *targets):
+            # Where no class can be refused, a wrong one gives NaN: a sum keeps it for both derivatives.
+            for part, target in zip(self.parts, targets, strict=True):
+                if len(target.shape) == len(batch.shape) and not part.is_number:
+                    inside = (target >= 0) & (target < self.functions.classes_of(scores.shape[-1]))
+                    nan = xp.where(inside, batch.ops.number(0.0), batch.ops.number(float("nan")))
+                    scores = scores + nan[..., None]
+        return batch.element_weight(), keep, scores, targets
 
     def check_values(self, batch: Batch, keep: Any = None) -> None:
         """Refuse the first target that is no class, or no distribution, where ``keep`` is not false."""
@@ -272,8 +293,7 @@ class RowEvaluator:
         """Check the targets of rows that count, where values can be looked at."""
         with eagerly(batch.library):
             if not is_traced(batch.library, batch.pred, *batch.targets, batch.weight, batch.mask):
-                weight = batch.element_weight()
-                self.check_values(batch, None if weight is None else weight != 0)
+                self.check_values(batch, batch.kept())
 
     def _path(self, batch: Batch) -> str:
         return "arrays" if self.kernels is None else path_of(batch.library, batch.pred)
@@ -303,26 +323,11 @@ def joined(targets: tuple[Any, ...]) -> Any:
     return targets[0] if len(targets) == 1 else targets
 
 
-def _harmless(batch: Batch) -> tuple[Any, Any, Any, tuple[Any, ...]]:
-    """Return weight, what is kept, and scores and targets with stand-ins where rows are dropped."""
-    weight = batch.element_weight()
-    if weight is None:
-        return None, None, batch.pred, batch.targets
-    xp = batch.xp
-    keep = xp.broadcast_to(weight != 0, batch.shape)
-    targets = tuple(
-        xp.where(keep, target, xp.zeros_like(target))
-        if len(target.shape) == len(batch.shape)
-        else xp.where(keep[..., None], target, xp.ones_like(target) / target.shape[-1])
-        for target in batch.targets
-    )
-    return weight, keep, xp.where(keep[..., None], batch.pred, xp.zeros_like(batch.pred)), targets
-
-
 def _weighted(batch: Batch, values: Any, factor: Any, keep: Any, axes: int) -> Any:
     """Return weighted rows; ``axes`` says how many axes over classes follow those of the rows."""
-    if keep is None:
-        return batch.xp.astype(values if factor is None else values * factor, batch.dtype)
     tail: Sequence[None] = (None,) * axes
     index = (..., *tail)
-    return batch.xp.where(keep[index], batch.xp.astype(values * factor[index], batch.dtype), batch.ops.number(0.0))
+    if factor is not None:
+        values = values * (factor[index] if getattr(factor, "shape", ()) else factor)
+    values = batch.xp.astype(values, batch.dtype)
+    return values if keep is None else batch.xp.where(keep[index], values, batch.ops.number(0.0))
