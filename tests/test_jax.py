@@ -249,3 +249,12 @@ def test_a_step_of_newton_in_a_loop() -> None:
         return constant - jax.grad(total)(constant) / jax.hessian(total)(constant)
 
     assert jax.jit(lambda: jax.lax.fori_loop(0, 12, newton, 0.0))() == pytest.approx(np.log(3.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [*KINDS, lossfn.Tweedie()], ids=name_of)
+def test_a_search_for_nan_finds_none_in_finite_results(loss: Any) -> None:
+    pred, target = arrays(*draw(loss))
+    with jax.debug_nans(True):
+        value, gradient = loss.value_and_gradient(pred, target)
+        assert jnp.isfinite(value)
+        assert (jax.grad(loss)(pred, target) == gradient).all()

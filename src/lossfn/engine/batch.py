@@ -290,6 +290,11 @@ def eagerly(library: str) -> AbstractContextManager[Any]:
     return context
 
 
+def nan_outside(batch: Batch, inside: Any) -> Any:
+    """Return 0 for each element inside and NaN for the others, without a number NaN, which may stop JAX."""
+    return batch.ops.number(0.0) / batch.xp.astype(inside, batch.dtype)
+
+
 def is_traced(library: str, *arrays: Any) -> bool:
     """Whether values cannot be looked at: code is being traced, or an array lies on an accelerator."""
     arrays = tuple(array for array in arrays if array is not None)

@@ -140,9 +140,11 @@ def derive_definition(recorded: Recorded) -> Definition:
 
     # NaN goes in, NaN comes out: comparisons alone would send it to the other branch.
     is_number = " & ".join(f"({head} == {head})" for head in recorded.heads)
+    # Their own NaN, because a number NaN stops JAX where it looks for them.
+    otherwise = " + ".join(recorded.heads)
 
     def guarded(results: list[str]) -> list[str]:
-        return [f"ops.where({is_number}, {result}, number(nan))" for result in results]
+        return [f"ops.where({is_number}, {result}, {otherwise})" for result in results]
 
     def function(*outputs: Any) -> Function:
         printed = SourcePrinter(outputs)

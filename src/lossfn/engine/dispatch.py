@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import pairwise
-from math import nan
 from typing import Any, NoReturn
 
 import numpy as np
 
 from lossfn import checks, reduce
 from lossfn.engine import threads
-from lossfn.engine.batch import Batch, eagerly, is_traced
+from lossfn.engine.batch import Batch, eagerly, is_traced, nan_outside
 from lossfn.engine.definition import Definition
 from lossfn.engine.kernels import BLOCK, KINDS, Variant, kernel
 from lossfn.engine.namespaces import limited
@@ -178,9 +177,9 @@ class Evaluator:
             examples = [number(domain.example) for domain in domains_of(self.target)]
             targets = [batch.xp.where(keep, *pair) for pair in zip(targets, examples, strict=True)]
         if traced:
-            # Where no value can be refused, a wrong one gives NaN, as NaN does: a sum keeps it for both derivatives.
-            inside = self._inside(batch, heads, targets)
-            heads = [head + batch.xp.where(inside, number(0.0), number(nan)) for head in heads]
+            # Where no value can be refused, a wrong one gives NaN: a sum keeps it for both derivatives.
+            zero = nan_outside(batch, self._inside(batch, heads, targets))
+            heads = [head + zero for head in heads]
         arguments = [*heads, *targets, *map(number, self.parameters)]
         if batch.library != "numpy":
             results: tuple[Any, ...] = adapter(batch.library).evaluate(function, self.definition, batch.ops, arguments)

@@ -12,7 +12,7 @@ import numpy as np
 
 from lossfn import checks, reduce
 from lossfn.engine import batch as batches, tensors
-from lossfn.engine.batch import Batch, eagerly, is_traced
+from lossfn.engine.batch import Batch, eagerly, is_traced, nan_outside
 from lossfn.engine.namespaces import ArrayNamespace, compatible
 from lossfn.engine.paths import adapter, path_of
 from lossfn.fields import REAL
@@ -177,8 +177,9 @@ def one_hot(xp: Any, index: Any, like: Any) -> Any:
 
 def nan_rows(ops: ArrayNamespace, scores: Any) -> Any:
     """Return NaN (..., 1) for rows that hold NaN and 0 for others; what is added to results that leave scores out."""
-    has_nan = ops.xp.any(scores != scores, axis=-1, keepdims=True)
-    return ops.xp.where(has_nan, ops.number(float("nan")), ops.number(0.0))
+    # Their own NaN, because a number NaN stops JAX where it looks for them.
+    largest = ops.xp.max(scores, axis=-1, keepdims=True)
+    return ops.xp.where(largest != largest, largest, ops.number(0.0))
 
 
 class RowEvaluator:
@@ -266,8 +267,7 @@ class RowEvaluator:
             for part, target in zip(self.parts, targets, strict=True):
                 if len(target.shape) == len(batch.shape) and not part.is_number:
                     inside = (target >= 0) & (target < self.functions.classes_of(scores.shape[-1]))
-                    nan = xp.where(inside, batch.ops.number(0.0), batch.ops.number(float("nan")))
-                    scores = scores + nan[..., None]
+                    scores = scores + nan_outside(batch, inside)[..., None]
         return batch.element_weight(), keep, scores, targets
 
     def check_values(self, batch: Batch, keep: Any = None) -> None:
