@@ -318,6 +318,24 @@ class Loss:
         scale = reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
         return tuple(batch.finish(array) for array in self._evaluator.derivatives(kind, batch, scale))
 
+    def _gradient_and_bound(
+        self, bound: float, pred: Any, target: Any, weight: Any, mask: Any, reduction: str, denominator: Any
+    ) -> tuple[Any, Any]:
+        """Return the gradient and, as its curvature, a bound of the second derivative; both scaled as the value."""
+        if tensors.is_being_compiled():
+            options = (weight, mask, reduction, denominator)
+            node: tuple[Any, Any] = _as_node(self, "_gradient_and_bound", bound, pred, target, *options)
+            return node
+        checks.check_reduction(type(self).__name__, reduction, denominator)
+        batch = self._prepare(pred, target, weight, mask)
+        gradient = self._both(batch, reduction, denominator)[1]
+        scaled = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
+        factor = batch.element_weight()
+        if factor is not None:
+            scaled = scaled * (factor[..., None] if self.takes_vectors else factor)
+        curvature = batch.xp.astype(batch.xp.zeros_like(batch.pred) + scaled, batch.dtype)
+        return gradient, batch.finish(curvature)
+
     def _divisor(self, batch: batches.Batch, reduction: str, denominator: Any) -> Any:
         weight = batch.element_weight() if reduction == "mean" else None
         divisor = reduce.denominator_of(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from lossfn import checks, constant, fields, reduce
+from lossfn import checks, constant, fields
 from lossfn.engine import batch as batches
 from lossfn.engine.definition import Definition, Recorded, derive_definition, known, remember
 from lossfn.engine.dispatch import Evaluator
@@ -275,12 +275,7 @@ class PointwiseLoss(Loss):
                 f"{owner}: no majorizing curvature: the loss is not even in the residual and its second derivative "
                 "has no finite bound; use curvature='exact'"
             )
-        gradient = self.gradient(pred, target, weight=weight, mask=mask, reduction=reduction, denominator=denominator)
-        batch = self._prepare(pred, target, weight, mask)
-        factor = batch.element_weight()
-        scale = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
-        curvature = batch.xp.zeros_like(batch.pred) + (scale if factor is None else scale * factor)
-        return gradient, batch.finish(batch.xp.astype(curvature, batch.dtype))
+        return self._gradient_and_bound(bound, pred, target, *options)
 
     # ---- statistics -----------------------------------------------------------------------------------------------
 
