@@ -179,7 +179,7 @@ def _prepare(
         arrays = adapter("torch").linear_arrays(arrays)
     library = batches.library_of(OWNER, **arrays)
     xp = compatible(library)
-    device = getattr(arrays["features"], "device", None) if library == "torch" else None
+    device = batches.device_of(library, arrays["features"])
     features, projection = (
         xp.asarray(batches.as_array(OWNER, name, arrays[name], xp, device)) for name in ("features", "projection")
     )
@@ -188,7 +188,7 @@ def _prepare(
         bias = xp.asarray(batches.as_array(OWNER, "bias", bias, xp, device))
     _check_map(features, projection, bias)
     result_dtype = features.dtype
-    dtype = getattr(xp, batches.COMPUTE[_name(features)])
+    dtype = getattr(xp, batches.COMPUTE[batches.dtype_name(result_dtype)])
     if library == "numpy":
         # Where no hardware multiplies matrices in half precision, that is single precision, too.
         features, projection = features.astype(dtype, copy=False), projection.astype(dtype, copy=False)
@@ -226,20 +226,15 @@ def _check_map(features: Any, projection: Any, bias: Any) -> None:
         raise ValueError(message)
     if bias is not None and tuple(bias.shape) != shapes[1][:1]:
         raise ValueError(f"{OWNER}: bias must have one number for each class {shapes[1][:1]}; got {tuple(bias.shape)}")
-    if _name(features) not in batches.COMPUTE:
-        raise TypeError(
-            f"{OWNER}: features must be {' or '.join(batches.COMPUTE)}; got {_name(features)}. Convert them"
-        )
+    dtype = batches.dtype_name(features.dtype)
+    if dtype not in batches.COMPUTE:
+        raise TypeError(f"{OWNER}: features must be {' or '.join(batches.COMPUTE)}; got {dtype}. Convert them")
     for name, array in (("projection", projection), ("bias", bias)):
         if array is not None and array.dtype != features.dtype:
             raise TypeError(
                 f"{OWNER}: features and {name} must have the same dtype; "
-                f"got {_name(features)} and {_name(array)}. Convert one of them"
+                f"got {dtype} and {batches.dtype_name(array.dtype)}. Convert one of them"
             )
-
-
-def _name(array: Any) -> str:
-    return str(array.dtype).removeprefix("torch.")
 
 
 def _chunk_of(classes: int, chunk: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -138,27 +139,17 @@ def prepare(
         pred, weight, mask, *memory = map(tensors.memory, (pred, weight, mask, *targets))
         return _prepare_numpy(owner, heads, pred, tuple(memory), weight, mask, parts, library)
     xp = compatible(library)
-    given = (array for array in (pred, *targets) if _library(array.__class__))
-    device = next((array.device for array in given), None) if library == "torch" else None
+    device = device_of(library, pred, *targets)
     named = {"pred": pred, **dict(zip(parts, targets, strict=True)), "weight": weight, "mask": mask}
     arrays = {name: as_array(owner, name, value, xp, device) for name, value in named.items() if value is not None}
-    dtype = getattr(xp, compute_dtype(owner, str(arrays["pred"].dtype).removeprefix("torch.")))
-    result_dtype = tensors.result_dtype(arrays["pred"]) if library == "torch" else arrays["pred"].dtype
-    mask = arrays.pop("mask", None)
-    real = {name: as_real(owner, name, array, xp, dtype) for name, array in arrays.items()}
-    targets = tuple(real[name] for name in parts)
+    dtype, result_dtype = dtypes_of(owner, library, arrays["pred"])
+    pred = as_real(owner, "pred", arrays["pred"], xp, dtype)
+    targets = tuple(as_real(owner, name, arrays[name], xp, dtype) for name in parts)
     shape = tuple(targets[0].shape)
     checks.check_part_shapes(owner, parts, [tuple(part.shape) for part in targets])
-    checks.check_shapes(owner, tuple(real["pred"].shape), shape, heads)
-    if weight is not None:
-        weight = real["weight"]
-        checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
-        if not is_traced(library, weight):
-            with eagerly(library):
-                checks.check_weights(owner, weight)
-    if mask is not None:
-        check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
-    return Batch(library, real["pred"], targets, weight, mask, shape, dtype, result_dtype, device)
+    checks.check_shapes(owner, tuple(pred.shape), shape, heads)
+    weight, mask = weight_and_mask(owner, library, arrays, shape, dtype)
+    return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device)
 
 
 def split(owner: str, target: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
@@ -253,6 +244,46 @@ def as_real(owner: str, name: str, array: Any, xp: Any, dtype: Any) -> Any:
     if not is_half and not xp.isdtype(array.dtype, ("bool", "integral", "real floating")):
         raise TypeError(f"{owner}: {name} must be real, integer or boolean; got dtype {array.dtype}")
     return xp.astype(array, dtype)
+
+
+def weight_and_mask(
+    owner: str, library: str, arrays: Mapping[str, Any], shape: tuple[int, ...], dtype: Any
+) -> tuple[Any, Any]:
+    """Return the weight, as real numbers, and the mask among the arrays of a call, checked; ``None`` for none."""
+    xp, weight, mask = compatible(library), arrays.get("weight"), arrays.get("mask")
+    if weight is not None:
+        weight = as_real(owner, "weight", weight, xp, dtype)
+        checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
+        if not is_traced(library, weight):
+            with eagerly(library):
+                checks.check_weights(owner, weight)
+    if mask is not None:
+        check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
+    return weight, mask
+
+
+def device_of(library: str, *arrays: Any) -> Any:
+    """Return the device of the first PyTorch tensor; the other libraries need none."""
+    if library != "torch":
+        return None
+    return next((array.device for array in arrays if _library(array.__class__) == "torch"), None)
+
+
+def dtypes_of(owner: str, library: str, pred: Any) -> tuple[Any, Any]:
+    """Return the dtype in which predictions are computed, and that of the results."""
+    dtype = pred.dtype
+    return _compute_dtype_in(library, owner, dtype), tensors.result_dtype(pred) if library == "torch" else dtype
+
+
+@cache
+def _compute_dtype_in(library: str, owner: str, dtype: Any) -> Any:
+    found = getattr(compatible(library), compute_dtype(owner, dtype_name(dtype)))
+    return np.dtype(found) if library == "numpy" else found
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return what a dtype is called, without the library that it belongs to."""
+    return str(dtype).removeprefix("torch.")
 
 
 def compute_dtype(owner: str, name: str) -> str:

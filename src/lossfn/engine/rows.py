@@ -81,28 +81,17 @@ def prepare(
         given = {name: tensors.memory(array) for name, array in given.items()}
         library = "numpy"
     xp = compatible(library)
-    devices = (array.device for array in (pred, *targets) if hasattr(array, "device"))
-    device = next(devices, None) if library == "torch" else None
+    device = batches.device_of(library, pred, *targets)
     arrays = {
         name: batches.as_array(owner, name, value, xp, device) for name, value in given.items() if value is not None
     }
     pred = arrays["pred"]
-    dtype = getattr(xp, batches.compute_dtype(owner, str(pred.dtype).removeprefix("torch.")))
-    result_dtype = tensors.result_dtype(pred) if library == "torch" else pred.dtype
-    dtype = np.dtype(dtype) if library == "numpy" else dtype
+    dtype, result_dtype = batches.dtypes_of(owner, library, pred)
     _check_scores(owner, tuple(pred.shape), classes_of)
     shape = tuple(pred.shape[:-1])
     pred = _cast(xp, pred, dtype)
     targets = tuple(_as_target(owner, part, arrays[part.name], xp, pred) for part in parts)
-    if weight is not None:
-        weight = batches.as_real(owner, "weight", arrays["weight"], xp, dtype)
-        checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
-        if not is_traced(library, weight):
-            with eagerly(library):
-                checks.check_weights(owner, weight)
-    if mask is not None:
-        mask = arrays["mask"]
-        batches.check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
+    weight, mask = batches.weight_and_mask(owner, library, arrays, shape, dtype)
     lender = "torch" if from_memory else ""
     return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device, lender)
 
@@ -111,11 +100,10 @@ def prepare_scores(owner: str, pred: Any, classes_of: ClassesOf = same_number) -
     """Return a batch of scores alone, without targets."""
     library = batches.library_of(owner, pred=pred)
     xp = compatible(library)
-    pred = batches.as_array(owner, "pred", pred, xp, getattr(pred, "device", None) if library == "torch" else None)
+    device = batches.device_of(library, pred)
+    pred = batches.as_array(owner, "pred", pred, xp, device)
     _check_scores(owner, tuple(pred.shape), classes_of)
-    dtype = getattr(xp, batches.compute_dtype(owner, str(pred.dtype).removeprefix("torch.")))
-    dtype = np.dtype(dtype) if library == "numpy" else dtype
-    device = pred.device if library == "torch" else None
+    dtype, _ = batches.dtypes_of(owner, library, pred)
     return Batch(library, _cast(xp, pred, dtype), (), None, None, tuple(pred.shape[:-1]), dtype, pred.dtype, device)
 
 

@@ -51,7 +51,7 @@ def prepare(owner: str, **given: Any) -> Inputs:
         if not xp.isdtype(result_dtype, ("bool", "integral")):
             raise TypeError(f"{owner}: real numbers are needed; got dtype {result_dtype}")
         result_dtype = xp.asarray(0.0).dtype
-    name = str(result_dtype).removeprefix("torch.")
+    name = batches.dtype_name(result_dtype)
     dtype = getattr(xp, batches.COMPUTE.get(name, name))
     return Inputs(library, tuple(xp.astype(array, dtype, copy=False) for array in arrays.values()), result_dtype)
 
