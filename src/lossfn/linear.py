@@ -8,7 +8,7 @@ from typing import Any
 
 from lossfn import checks
 from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.libraries import compatible
 from lossfn.engine.paths import adapter
 from lossfn.linear_rows import LinearGradient, LinearRows
 from lossfn.losses.multiclass import CrossEntropy

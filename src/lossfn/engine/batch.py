@@ -14,7 +14,8 @@ import numpy as np
 
 from lossfn import checks, reduce
 from lossfn.engine import tensors
-from lossfn.engine.namespaces import ArrayNamespace, array_namespace, compatible
+from lossfn.engine.libraries import compatible
+from lossfn.engine.namespaces import ArrayNamespace, array_namespace
 
 #: What the engine computes in: half precision is computed in float32 and cast back.
 COMPUTE = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}

@@ -13,7 +13,8 @@ import numpy as np
 from lossfn import checks, reduce
 from lossfn.engine import batch as batches, tensors
 from lossfn.engine.batch import Batch, eagerly, is_traced
-from lossfn.engine.namespaces import ArrayNamespace, compatible
+from lossfn.engine.libraries import compatible, library_of_namespace
+from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.paths import adapter, path_of
 from lossfn.fields import REAL
 
@@ -136,7 +137,7 @@ def _as_target(owner: str, part: Part, target: Any, xp: Any, pred: Any) -> Any:
                 "Convert them, or pass a distribution over the classes for each row"
             )
         # JAX has no int64 by default.
-        return target if "jax" in xp.__name__ else _cast(xp, target, xp.int64)
+        return target if library_of_namespace(xp) == "jax" else _cast(xp, target, xp.int64)
     message = (
         f"{owner}: {name} must be class indices {scores[:-1]} or distributions {scores} for pred {scores}; "
         f"got {name} {shape}"

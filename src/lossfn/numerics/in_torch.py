@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.libraries import compatible
 from lossfn.engine.primitives import PRIMITIVES
 
 

@@ -9,7 +9,7 @@ import torch
 
 from lossfn.engine import tensors
 from lossfn.engine.batch import as_array, library_of
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.libraries import compatible
 from lossfn.engine.rows import joined
 
 if TYPE_CHECKING:
