@@ -153,7 +153,6 @@ class Derived:
     hessian: tuple[tuple[Any, ...], ...]
 
 
-PREDICTION = sympy.Symbol("pred", real=True)
 TARGET = sympy.Symbol("target", real=True)
 # No parameter can be called so.
 RESIDUAL = sympy.Symbol("_residual", real=True)
