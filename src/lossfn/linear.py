@@ -94,7 +94,7 @@ def linear_cross_entropy(
         z_loss=z_loss,
     )
     rows = _prepare(loss, (features, projection, bias), target, weight, mask, reduction, denominator, chunk)
-    if rows.given == "numpy":
+    if rows.caller_library == "numpy":
         return rows.value()
     return adapter("torch").linear(rows, features, projection, bias)
 
@@ -145,7 +145,7 @@ def linear_cross_entropy_value_and_gradient(
         z_loss=z_loss,
     )
     rows = _prepare(loss, (features, projection, bias), target, weight, mask, reduction, denominator, chunk)
-    if rows.given == "numpy":
+    if rows.caller_library == "numpy":
         return rows.value_and_gradient((True, True, bias is not None))
     value, gradient = adapter("torch").linear_value_and_gradient(rows, features, projection, bias)
     return value, LinearGradient(*gradient)
@@ -169,13 +169,13 @@ def _prepare(
         "weight": weight,
         "mask": mask,
     }
-    given = batches.library_of(OWNER, **arrays)
-    if given == "jax":
+    caller_library = batches.library_of(OWNER, **arrays)
+    if caller_library == "jax":
         raise TypeError(
             f"{OWNER}: NumPy arrays or PyTorch tensors are needed; got JAX arrays. "
             "Use CrossEntropy on the logits of some rows inside jax.lax.map and jax.checkpoint"
         )
-    if given == "torch":
+    if caller_library == "torch":
         arrays = adapter("torch").linear_arrays(arrays)
     library = batches.library_of(OWNER, **arrays)
     xp = compatible(library)
@@ -210,7 +210,7 @@ def _prepare(
         reduction,
         divisor,
         size,
-        given,
+        caller_library,
     )
 
 

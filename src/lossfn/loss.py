@@ -240,12 +240,14 @@ class Loss:
         checks.check_reduction(owner, reduction, denominator)
         batch = self._prepare(pred, target, weight, mask)
         if out is not None:
-            if batch.library != "numpy" or batch.given:
+            if batch.library != "numpy" or batch.caller_library:
                 raise TypeError(f"{owner}: out= is for NumPy arrays; got predictions of type {type(pred).__name__}")
             checks.check_out(owner, out, batch.pred.shape, batch.result_dtype, pred, target, weight, mask)
-        return self._both(batch, reduction, denominator, out)
+        return self._value_and_gradient_of(batch, reduction, denominator, out)
 
-    def _both(self, batch: batches.Batch, reduction: str, denominator: Any, out: Any = None) -> tuple[Any, Any]:
+    def _value_and_gradient_of(
+        self, batch: batches.Batch, reduction: str, denominator: Any, out: Any = None
+    ) -> tuple[Any, Any]:
         """Return value and gradient of a batch."""
         divisor = self._divisor(batch, reduction, denominator)
         scale = reduce.reciprocal(batch.library, divisor)
@@ -328,7 +330,7 @@ class Loss:
             return node
         checks.check_reduction(type(self).__name__, reduction, denominator)
         batch = self._prepare(pred, target, weight, mask)
-        gradient = self._both(batch, reduction, denominator)[1]
+        gradient = self._value_and_gradient_of(batch, reduction, denominator)[1]
         scaled = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
         factor = batch.element_weight()
         if factor is not None:

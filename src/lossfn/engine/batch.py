@@ -28,8 +28,8 @@ _NATIVE = {np.dtype(np.float32), np.dtype(np.float64)}
 class Batch:
     """Prediction, target, weights and mask of one call, of one library and in the dtype of the computation.
 
-    ``targets`` are the parts of the target: mostly one. ``given`` is the library of the caller, where another one
-    computes: NumPy arrays may be the memory of PyTorch tensors.
+    ``targets`` are the parts of the target: mostly one. ``caller_library`` is set where another library computes:
+    NumPy arrays may be the memory of PyTorch tensors.
     """
 
     library: str
@@ -41,7 +41,7 @@ class Batch:
     dtype: Any
     result_dtype: Any
     device: Any = None
-    given: str = ""
+    caller_library: str = ""
 
     @property
     def ops(self) -> ArrayNamespace:
@@ -75,7 +75,7 @@ class Batch:
     def hand_back(self, values: Any) -> Any:
         """Return results in the library of the caller."""
         # A number of rows stays one.
-        return tensors.over(values) if self.given == "torch" and not isinstance(values, int) else values
+        return tensors.tensor_view(values) if self.caller_library == "torch" and not isinstance(values, int) else values
 
 
 def library_of(owner: str, **arrays: Any) -> str:
@@ -137,8 +137,8 @@ def prepare(
     if library == "numpy":
         return _prepare_numpy(owner, heads, pred, targets, weight, mask, parts)
     if library == "torch" and tensors.are_readable(pred, *targets, weight, mask):
-        pred, weight, mask, *memory = map(tensors.memory, (pred, weight, mask, *targets))
-        return _prepare_numpy(owner, heads, pred, tuple(memory), weight, mask, parts, library)
+        pred, weight, mask, *views = map(tensors.numpy_view, (pred, weight, mask, *targets))
+        return _prepare_numpy(owner, heads, pred, tuple(views), weight, mask, parts, library)
     xp = compatible(library)
     device = device_of(library, pred, *targets)
     named = {"pred": pred, **dict(zip(parts, targets, strict=True)), "weight": weight, "mask": mask}
@@ -184,7 +184,7 @@ def _prepare_numpy(
     weight: Any,
     mask: Any,
     parts: tuple[str, ...],
-    given: str = "",
+    caller_library: str = "",
 ) -> Batch:
     pred = as_numpy(owner, "pred", pred)
     dtype = result_dtype = pred.dtype
@@ -207,7 +207,7 @@ def _prepare_numpy(
     if mask is not None:
         mask = as_numpy(owner, "mask", mask)
         check_mask(owner, mask, shape, is_bool=mask.dtype == np.bool_)
-    return Batch("numpy", pred, targets, weight, mask, shape, dtype, result_dtype, given=given)
+    return Batch("numpy", pred, targets, weight, mask, shape, dtype, result_dtype, caller_library=caller_library)
 
 
 def to_numpy(owner: str, name: str, value: Any) -> np.ndarray[Any, Any]:

@@ -79,7 +79,7 @@ def prepare(
     library = batches.library_of(owner, **given)
     from_memory = library == "torch" and by_kernel and tensors.are_readable(*given.values())
     if from_memory:
-        given = {name: tensors.memory(array) for name, array in given.items()}
+        given = {name: tensors.numpy_view(array) for name, array in given.items()}
         library = "numpy"
     xp = compatible(library)
     device = batches.device_of(library, pred, *targets)
@@ -93,8 +93,8 @@ def prepare(
     pred = _cast(xp, pred, dtype)
     targets = tuple(_as_target(owner, part, arrays[part.name], xp, pred) for part in parts)
     weight, mask = batches.weight_and_mask(owner, library, arrays, shape, dtype)
-    lender = "torch" if from_memory else ""
-    return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device, lender)
+    caller_library = "torch" if from_memory else ""
+    return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device, caller_library)
 
 
 def prepare_scores(owner: str, pred: Any, classes_of: ClassesOf = same_number) -> Batch:

@@ -44,10 +44,10 @@ class _Kernel(torch.autograd.Function):
     def forward(ctx: Any, loss: Loss, options: dict[str, Any], *arguments: Any) -> Any:
         ctx.loss, ctx.options = loss, options
         ctx.save_for_backward(*arguments)
-        pred, weight, mask, *targets = map(tensors.memory, arguments)
+        pred, weight, mask, *targets = map(tensors.numpy_view, arguments)
         batch = loss._prepare(pred, joined(tuple(targets)), weight, mask)
-        value, ctx.gradient = loss._both(batch, **options)
-        return tensors.over(value)
+        value, ctx.gradient = loss._value_and_gradient_of(batch, **options)
+        return tensors.tensor_view(value)
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> Any:
@@ -56,7 +56,7 @@ class _Kernel(torch.autograd.Function):
             pred, weight, mask, *targets = ctx.saved_tensors
             gradient = ctx.loss.gradient(pred, joined(tuple(targets)), weight=weight, mask=mask, **ctx.options)
         else:
-            gradient = tensors.over(gradient)
+            gradient = tensors.tensor_view(gradient)
         return None, None, _product(gradient, upstream), *[None] * (len(ctx.needs_input_grad) - 3)
 
 
