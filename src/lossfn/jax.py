@@ -16,7 +16,7 @@ from jax.interpreters import ad, batching, mlir
 
 from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
-from lossfn.engine.rows import RowFunctions, joined
+from lossfn.engine.rows import RowFunctions
 from lossfn.reduce import Total
 
 # Functions that are compiled or mapped may return totals, as others return arrays.
@@ -117,7 +117,7 @@ def _run(vector: Any, *arrays: Any, functions: RowFunctions, ops: ArrayNamespace
     """Compute the product; ``axes`` are those of each ``vmap`` around it, the innermost first."""
 
     def product(vector: Any, scores: Any, *targets: Any) -> Any:
-        return functions.row_hessian_product(ops, scores, joined(targets), vector)
+        return functions.row_hessian_product(ops, scores, functions.Target(*targets), vector)
 
     for each in axes:
         product = jax.vmap(product, in_axes=each)
@@ -164,11 +164,11 @@ def rowwise(name: str, functions: RowFunctions, ops: ArrayNamespace) -> Any:
 
     @jax.custom_jvp
     def gradient(scores: Any, targets: Any) -> Any:
-        return functions.row_gradient(ops, scores, joined(targets))
+        return functions.row_gradient(ops, scores, functions.Target(*targets))
 
     @jax.custom_jvp
     def value(scores: Any, targets: Any) -> Any:
-        return functions.row_value(ops, scores, joined(targets))
+        return functions.row_value(ops, scores, functions.Target(*targets))
 
     def value_jvp(primals: Any, tangents: Any) -> Any:
         _refuse_target(tangents[1])

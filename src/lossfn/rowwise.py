@@ -67,7 +67,7 @@ class RowwiseLoss(Loss):
     #: Scores of a drawn row: enough for a class that is right, one that a picture varies and one that is neither.
     sampled_classes: ClassVar[int] = 3
     pictured_score: ClassVar[int] = 0
-    Target: ClassVar[Any] = staticmethod(lambda target: target)
+    Target: ClassVar[Any] = staticmethod(lambda *parts: parts[0] if len(parts) == 1 else parts)
     parts: ClassVar[tuple[str, ...]] = ("target",)
     score_parts: ClassVar[tuple[str, ...]] = ()
     number_parts: ClassVar[tuple[str, ...]] = ()

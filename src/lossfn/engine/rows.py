@@ -6,7 +6,7 @@ A row is one sample: K scores, and the index of a class or a distribution over t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -32,7 +32,12 @@ class Part(NamedTuple):
 
 
 class RowFunctions(Protocol):
-    """What a row-wise loss defines, on arrays of any library; ``scores`` are (..., K)."""
+    """What a row-wise loss defines, on arrays of any library; ``scores`` are (..., K).
+
+    ``Target`` makes a target of its parts.
+    """
+
+    Target: ClassVar[Any]
 
     def classes_of(self, width: int) -> int:
         """Return how many classes rows of ``width`` scores tell apart."""
@@ -235,7 +240,7 @@ class RowEvaluator:
             factor = scale if weight is None else weight * scale
             if kind == "hessian":
                 return (_weighted(batch, self._hessian(batch, scores, targets), factor, keep, 2),)
-            values = getattr(self.functions, f"row_{kind}")(batch.ops, scores, joined(targets), *vector)
+            values = getattr(self.functions, f"row_{kind}")(batch.ops, scores, self.functions.Target(*targets), *vector)
             return (_weighted(batch, values, factor, keep, 1),)
 
     def check_values(self, batch: Batch, keep: Any = None) -> None:
@@ -275,21 +280,16 @@ class RowEvaluator:
 
     def _function(self, name: str, batch: Batch) -> Any:
         if batch.library == "numpy":
-            function = getattr(self.functions, name)
-            return lambda scores, *targets: function(batch.ops, scores, joined(targets))
+            function, joined = getattr(self.functions, name), self.functions.Target
+            return lambda scores, *targets: function(batch.ops, scores, joined(*targets))
         return adapter(batch.library).rowwise(name, self.functions, batch.ops)
 
     def _hessian(self, batch: Batch, scores: Any, targets: tuple[Any, ...]) -> Any:
         """Return the full block, one Hessian-vector product with each unit vector."""
         first = one_hot(batch.xp, batch.xp.zeros_like(scores[..., 0], dtype=batch.xp.int32), scores)
         units = [batch.xp.roll(first, position, axis=-1) for position in range(scores.shape[-1])]
-        product = self.functions.row_hessian_product
-        return batch.xp.stack([product(batch.ops, scores, joined(targets), unit) for unit in units], axis=-2)
-
-
-def joined(targets: tuple[Any, ...]) -> Any:
-    """Return the target as a loss takes it: alone, or the tuple of its parts."""
-    return targets[0] if len(targets) == 1 else targets
+        product, target = self.functions.row_hessian_product, self.functions.Target(*targets)
+        return batch.xp.stack([product(batch.ops, scores, target, unit) for unit in units], axis=-2)
 
 
 def _harmless(batch: Batch) -> tuple[Any, Any, Any, tuple[Any, ...]]:

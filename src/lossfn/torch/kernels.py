@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +11,6 @@ import torch
 from lossfn.engine import tensors
 from lossfn.engine.batch import as_array, library_of
 from lossfn.engine.libraries import compatible
-from lossfn.engine.rows import joined
 
 if TYPE_CHECKING:
     from lossfn.loss import Loss
@@ -33,6 +33,10 @@ def _as_tensor(owner: str, name: str, array: Any, pred: Any) -> Any:
     return as_array(owner, name, array, compatible("torch"), pred.device)
 
 
+def _joined(targets: Sequence[Any]) -> Any:
+    return targets[0] if len(targets) == 1 else tuple(targets)
+
+
 class _Kernel(torch.autograd.Function):
     """A loss whose scaled gradient is computed together with its value.
 
@@ -45,7 +49,7 @@ class _Kernel(torch.autograd.Function):
         ctx.loss, ctx.options = loss, options
         ctx.save_for_backward(*arguments)
         pred, weight, mask, *targets = map(tensors.numpy_view, arguments)
-        batch = loss._prepare(pred, joined(tuple(targets)), weight, mask)
+        batch = loss._prepare(pred, _joined(targets), weight, mask)
         value, ctx.gradient = loss._value_and_gradient_of(batch, **options)
         return tensors.tensor_view(value)
 
@@ -54,7 +58,7 @@ class _Kernel(torch.autograd.Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None or torch.is_grad_enabled():
             pred, weight, mask, *targets = ctx.saved_tensors
-            gradient = ctx.loss.gradient(pred, joined(tuple(targets)), weight=weight, mask=mask, **ctx.options)
+            gradient = ctx.loss.gradient(pred, _joined(targets), weight=weight, mask=mask, **ctx.options)
         else:
             gradient = tensors.tensor_view(gradient)
         return None, None, _product(gradient, upstream), *[None] * (len(ctx.needs_input_grad) - 3)

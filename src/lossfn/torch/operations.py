@@ -13,7 +13,7 @@ import torch
 from lossfn import checks
 from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
-from lossfn.engine.rows import RowFunctions, joined
+from lossfn.engine.rows import RowFunctions
 
 
 def evaluate(function: str, definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> tuple[Any, ...]:
@@ -177,7 +177,7 @@ class _RowValue(_Rows):
 
     @staticmethod
     def forward(functions: RowFunctions, ops: ArrayNamespace, scores: Any, *targets: Any) -> Any:
-        return functions.row_value(ops, scores, joined(targets))
+        return functions.row_value(ops, scores, functions.Target(*targets))
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> Any:
@@ -197,7 +197,7 @@ class _RowGradient(_Rows):
 
     @staticmethod
     def forward(functions: RowFunctions, ops: ArrayNamespace, scores: Any, *targets: Any) -> Any:
-        return functions.row_gradient(ops, scores, joined(targets))
+        return functions.row_gradient(ops, scores, functions.Target(*targets))
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> Any:
@@ -217,7 +217,7 @@ class _RowHessianProduct(_SecondDerivative):
 
     @staticmethod
     def forward(functions: RowFunctions, ops: ArrayNamespace, vector: Any, scores: Any, *targets: Any) -> Any:
-        return functions.row_hessian_product(ops, scores, joined(targets), vector)
+        return functions.row_hessian_product(ops, scores, functions.Target(*targets), vector)
 
 
 def _row_tangent(tangents: Sequence[Any]) -> Any:
