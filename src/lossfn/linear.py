@@ -188,7 +188,7 @@ def _prepare(
         bias = xp.asarray(batches.as_array(OWNER, "bias", bias, xp, device))
     _check_map(features, projection, bias)
     result_dtype = features.dtype
-    dtype = getattr(xp, batches.COMPUTE[batches.dtype_name(result_dtype)])
+    dtype, _ = batches.dtypes_of(OWNER, library, features)
     if library == "numpy":
         # Where no hardware multiplies matrices in half precision, that is single precision, too.
         features, projection = features.astype(dtype, copy=False), projection.astype(dtype, copy=False)

@@ -41,9 +41,8 @@ def prepare(owner: str, **given: Any) -> Inputs:
     """Return the arguments as real arrays of one dtype; plain numbers take the dtype of the arrays beside them."""
     library = batches.library_of(owner, **given)
     xp = compatible(library)
-    device = next((value.device for value in given.values() if hasattr(value, "device")), None)
     # JAX's tracers have no device, and NumPy needs none.
-    place = {"device": device} if library == "torch" else {}
+    place = {"device": batches.device_of(library, *given.values())} if library == "torch" else {}
     arrays = {name: to_array(owner, name, value, library, place) for name, value in given.items()}
     typed = [array for name, array in arrays.items() if not isinstance(given[name], (bool, int, float))]
     result_dtype = xp.result_type(*(typed or arrays.values()))
