@@ -14,6 +14,7 @@ from conftest import CATALOGUE, draw, every_variant, raises, run_python
 import lossfn
 from lossfn import BinaryCrossEntropy, BinaryFocal, Brier, Hinge, Huber, fields
 from lossfn.engine import cache, definition
+from lossfn.engine.libraries import compatible, library_of_namespace
 from lossfn.engine.trace import ExpressionError, Recorder, symbol, text_of
 
 # ---- recording ------------------------------------------------------------------------------------------------------
@@ -160,6 +161,33 @@ def test_labels_of_a_loss_change_its_definition():
         return lossfn.define("Mine", lambda _xp, p, y: p * y, target=target)()._recorded
 
     assert make(fields.REAL).key != make(fields.BINARY).key
+
+
+def test_derivatives_of_its_own_change_the_definition_of_a_loss():
+    class Plain(lossfn.PointwiseLoss):
+        def expression(self, _xp, pred, target):
+            return (pred - target) * (pred - target)
+
+    class Overridden(Plain):
+        factor = 2.0
+
+        def gradient_expression(self, _xp, pred, target):
+            return 2 * (pred - target)
+
+        def hessian_expression(self, _xp, _pred, _target):
+            return self.factor
+
+    class Other(Overridden):
+        factor = 3.0
+
+    assert len({loss()._recorded.key for loss in (Plain, Overridden, Other)}) == 3
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+def test_a_namespace_tells_its_library(library):
+    pytest.importorskip(library)
+    assert library_of_namespace(compatible(library)) == library
+    assert library_of_namespace(np) == "numpy"
 
 
 # ---- keeping --------------------------------------------------------------------------------------------------------

@@ -317,6 +317,16 @@ def test_derivatives_are_compiled_too():
         assert torch.equal(one, other)
 
 
+def test_bounds_of_the_curvature_are_compiled_too():
+    loss, (pred, target) = BinaryCrossEntropy(), draw(BinaryCrossEntropy(), 20)
+
+    def gradient_and_bound(pred, target):
+        return loss.gradient_and_hessian(pred, target, curvature="majorizing")
+
+    compiled = torch.compile(gradient_and_bound, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(pred.detach(), target), gradient_and_bound(pred.detach(), target))
+
+
 # ---- mixed precision ------------------------------------------------------------------------------------------------
 
 

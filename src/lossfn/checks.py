@@ -142,3 +142,8 @@ def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
             if isinstance(array, np.ndarray) and np.may_share_memory(out, array):
                 name = ("pred", "target", "weight", "mask")[position]
                 raise ValueError(f"{owner}: out must not share memory with {name}: inputs are never written to")
+
+
+def refuse_third_derivative() -> NoReturn:
+    """Say that losses are differentiated twice only."""
+    raise NotImplementedError("losses are differentiated twice; a third derivative is not available")

@@ -10,7 +10,7 @@ import numpy as np
 
 from lossfn import checks, fields, reduce
 from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.libraries import compatible
 
 if TYPE_CHECKING:
     from lossfn.pointwise import PointwiseLoss

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any
 
+from lossfn import checks
 from lossfn.extras import needs
 
 with needs("lossfn.jax", "jax"):
@@ -15,7 +16,7 @@ from jax.interpreters import ad, batching, mlir
 
 from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
-from lossfn.engine.rows import RowFunctions, joined
+from lossfn.engine.rows import RowFunctions
 from lossfn.reduce import Total
 
 # Functions that are compiled or mapped may return totals, as others return arrays.
@@ -37,7 +38,9 @@ def evaluate(function: str, definition: Definition, ops: ArrayNamespace, argumen
             return (value(*inputs), *gradient(*inputs))
         case "hessian":
             return tuple(_curvature(function, definition, ops)(*inputs))
-    return (*gradient(*inputs), *_curvature(function, definition, ops)(*inputs)[count:])
+        case "gradient_and_hessian" | "gradient_and_majorizer":
+            return (*gradient(*inputs), *_curvature(function, definition, ops)(*inputs)[count:])
+    raise AssertionError(f"{function} has no rule of differentiation")
 
 
 @cache
@@ -81,7 +84,7 @@ def _curvature(function: str, definition: Definition, ops: ArrayNamespace) -> An
 
     def refuse(primals: Any, tangents: Any) -> Any:
         if not all(map(_is_zero, jax.tree.leaves(tangents, is_leaf=_is_zero))):
-            _refuse_third()
+            checks.refuse_third_derivative()
         results = curvature(*primals)
         return results, tuple(map(jax.numpy.zeros_like, results))
 
@@ -95,10 +98,6 @@ def _product(slope: Any, move: Any) -> Any:
 
 def _is_zero(tangent: Any) -> bool:
     return isinstance(tangent, jax.custom_derivatives.SymbolicZero)
-
-
-def _refuse_third() -> NoReturn:
-    raise NotImplementedError("losses are differentiated twice; a third derivative is not available")
 
 
 def _refuse_target(tangents: Any) -> None:
@@ -118,7 +117,7 @@ def _run(vector: Any, *arrays: Any, functions: RowFunctions, ops: ArrayNamespace
     """Compute the product; ``axes`` are those of each ``vmap`` around it, the innermost first."""
 
     def product(vector: Any, scores: Any, *targets: Any) -> Any:
-        return functions.row_hessian_product(ops, scores, joined(targets), vector)
+        return functions.row_hessian_product(ops, scores, functions.Target(*targets), vector)
 
     for each in axes:
         product = jax.vmap(product, in_axes=each)
@@ -128,7 +127,7 @@ def _run(vector: Any, *arrays: Any, functions: RowFunctions, ops: ArrayNamespace
 def _product_jvp(primals: Any, tangents: Any, **settings: Any) -> Any:
     move, *others = tangents
     if not all(isinstance(other, ad.Zero) for other in others):
-        _refuse_third()
+        checks.refuse_third_derivative()
     result = _product_of_rows.bind(*primals, **settings)
     if isinstance(move, ad.Zero):
         return result, move
@@ -165,11 +164,11 @@ def rowwise(name: str, functions: RowFunctions, ops: ArrayNamespace) -> Any:
 
     @jax.custom_jvp
     def gradient(scores: Any, targets: Any) -> Any:
-        return functions.row_gradient(ops, scores, joined(targets))
+        return functions.row_gradient(ops, scores, functions.Target(*targets))
 
     @jax.custom_jvp
     def value(scores: Any, targets: Any) -> Any:
-        return functions.row_value(ops, scores, joined(targets))
+        return functions.row_value(ops, scores, functions.Target(*targets))
 
     def value_jvp(primals: Any, tangents: Any) -> Any:
         _refuse_target(tangents[1])

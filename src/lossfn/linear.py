@@ -8,7 +8,7 @@ from typing import Any
 
 from lossfn import checks
 from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.libraries import compatible
 from lossfn.engine.paths import adapter
 from lossfn.linear_rows import LinearGradient, LinearRows
 from lossfn.losses.multiclass import CrossEntropy
@@ -94,7 +94,7 @@ def linear_cross_entropy(
         z_loss=z_loss,
     )
     rows = _prepare(loss, (features, projection, bias), target, weight, mask, reduction, denominator, chunk)
-    if rows.given == "numpy":
+    if rows.caller_library == "numpy":
         return rows.value()
     return adapter("torch").linear(rows, features, projection, bias)
 
@@ -145,7 +145,7 @@ def linear_cross_entropy_value_and_gradient(
         z_loss=z_loss,
     )
     rows = _prepare(loss, (features, projection, bias), target, weight, mask, reduction, denominator, chunk)
-    if rows.given == "numpy":
+    if rows.caller_library == "numpy":
         return rows.value_and_gradient((True, True, bias is not None))
     value, gradient = adapter("torch").linear_value_and_gradient(rows, features, projection, bias)
     return value, LinearGradient(*gradient)
@@ -169,17 +169,17 @@ def _prepare(
         "weight": weight,
         "mask": mask,
     }
-    given = batches.library_of(OWNER, **arrays)
-    if given == "jax":
+    caller_library = batches.library_of(OWNER, **arrays)
+    if caller_library == "jax":
         raise TypeError(
             f"{OWNER}: NumPy arrays or PyTorch tensors are needed; got JAX arrays. "
             "Use CrossEntropy on the logits of some rows inside jax.lax.map and jax.checkpoint"
         )
-    if given == "torch":
+    if caller_library == "torch":
         arrays = adapter("torch").linear_arrays(arrays)
     library = batches.library_of(OWNER, **arrays)
     xp = compatible(library)
-    device = getattr(arrays["features"], "device", None) if library == "torch" else None
+    device = batches.device_of(library, arrays["features"])
     features, projection = (
         xp.asarray(batches.as_array(OWNER, name, arrays[name], xp, device)) for name in ("features", "projection")
     )
@@ -188,7 +188,7 @@ def _prepare(
         bias = xp.asarray(batches.as_array(OWNER, "bias", bias, xp, device))
     _check_map(features, projection, bias)
     result_dtype = features.dtype
-    dtype = getattr(xp, batches.COMPUTE[_name(features)])
+    dtype, _ = batches.dtypes_of(OWNER, library, features)
     if library == "numpy":
         # Where no hardware multiplies matrices in half precision, that is single precision, too.
         features, projection = features.astype(dtype, copy=False), projection.astype(dtype, copy=False)
@@ -210,7 +210,7 @@ def _prepare(
         reduction,
         divisor,
         size,
-        given,
+        caller_library,
     )
 
 
@@ -226,20 +226,15 @@ def _check_map(features: Any, projection: Any, bias: Any) -> None:
         raise ValueError(message)
     if bias is not None and tuple(bias.shape) != shapes[1][:1]:
         raise ValueError(f"{OWNER}: bias must have one number for each class {shapes[1][:1]}; got {tuple(bias.shape)}")
-    if _name(features) not in batches.COMPUTE:
-        raise TypeError(
-            f"{OWNER}: features must be {' or '.join(batches.COMPUTE)}; got {_name(features)}. Convert them"
-        )
+    dtype = batches.dtype_name(features.dtype)
+    if dtype not in batches.COMPUTE:
+        raise TypeError(f"{OWNER}: features must be {' or '.join(batches.COMPUTE)}; got {dtype}. Convert them")
     for name, array in (("projection", projection), ("bias", bias)):
         if array is not None and array.dtype != features.dtype:
             raise TypeError(
                 f"{OWNER}: features and {name} must have the same dtype; "
-                f"got {_name(features)} and {_name(array)}. Convert one of them"
+                f"got {dtype} and {batches.dtype_name(array.dtype)}. Convert one of them"
             )
-
-
-def _name(array: Any) -> str:
-    return str(array.dtype).removeprefix("torch.")
 
 
 def _chunk_of(classes: int, chunk: Any) -> int:

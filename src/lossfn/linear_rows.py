@@ -49,7 +49,7 @@ class LinearRows:
         What divides the sum.
     chunk : int
         Rows whose logits exist at a time.
-    given : str
+    caller_library : str
         The library that the caller uses. Tensors that NumPy can read are computed as NumPy arrays.
     """
 
@@ -62,7 +62,7 @@ class LinearRows:
     reduction: str
     divisor: Any
     chunk: int
-    given: str
+    caller_library: str
 
     def value(self) -> Any:
         """Return the reduced loss, or that of each row."""

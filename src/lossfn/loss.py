@@ -241,12 +241,14 @@ class Loss:
         checks.check_reduction(owner, reduction, denominator)
         batch = self._prepare(pred, target, weight, mask)
         if out is not None:
-            if batch.library != "numpy" or batch.given:
+            if batch.library != "numpy" or batch.caller_library:
                 raise TypeError(f"{owner}: out= is for NumPy arrays; got predictions of type {type(pred).__name__}")
             checks.check_out(owner, out, batch.pred.shape, batch.result_dtype, pred, target, weight, mask)
-        return self._both(batch, reduction, denominator, out)
+        return self._value_and_gradient_of(batch, reduction, denominator, out)
 
-    def _both(self, batch: batches.Batch, reduction: str, denominator: Any, out: Any = None) -> tuple[Any, Any]:
+    def _value_and_gradient_of(
+        self, batch: batches.Batch, reduction: str, denominator: Any, out: Any = None
+    ) -> tuple[Any, Any]:
         """Return value and gradient of a batch."""
         divisor = self._divisor(batch, reduction, denominator)
         scale = reduce.reciprocal(batch.library, divisor)
@@ -318,6 +320,24 @@ class Loss:
         batch = self._prepare(pred, target, weight, mask, kind)
         scale = reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
         return tuple(batch.finish(array) for array in self._evaluator.derivatives(kind, batch, scale))
+
+    def _gradient_and_bound(
+        self, bound: float, pred: Any, target: Any, weight: Any, mask: Any, reduction: str, denominator: Any
+    ) -> tuple[Any, Any]:
+        """Return the gradient and, as its curvature, a bound of the second derivative; both scaled as the value."""
+        if tensors.is_being_compiled():
+            options = (weight, mask, reduction, denominator)
+            node: tuple[Any, Any] = _as_node(self, "_gradient_and_bound", bound, pred, target, *options)
+            return node
+        checks.check_reduction(type(self).__name__, reduction, denominator)
+        batch = self._prepare(pred, target, weight, mask)
+        gradient = self._value_and_gradient_of(batch, reduction, denominator)[1]
+        scaled = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
+        factor = batch.element_weight()
+        if factor is not None:
+            scaled = scaled * (factor[..., None] if self.takes_vectors else factor)
+        curvature = batch.xp.astype(batch.xp.zeros_like(batch.pred) + scaled, batch.dtype)
+        return gradient, batch.finish(curvature)
 
     def _divisor(self, batch: batches.Batch, reduction: str, denominator: Any) -> Any:
         weight = batch.element_weight() if reduction == "mean" else None

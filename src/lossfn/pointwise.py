@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from lossfn import checks, constant, fields, reduce
+from lossfn import checks, constant, fields
 from lossfn.engine import batch as batches
-from lossfn.engine.definition import Definition, Recorded, derive_definition, known, remember
+from lossfn.engine.definition import Definition, Override, Recorded, known, remember
 from lossfn.engine.dispatch import Evaluator
 from lossfn.engine.primitives import PRIMITIVES
 from lossfn.engine.trace import Node, Recorder, as_node, symbol
@@ -130,6 +130,9 @@ class PointwiseLoss(Loss):
     def _definition(self) -> Definition:
         definition = known(self._recorded)
         if definition is None:
+            # SymPy takes a quarter of a second to import: only a definition that no cache holds pays for it.
+            from lossfn.engine.derivation import derive_definition
+
             definition = derive_definition(self._recorded)
             # The library's own losses are verified by its tests.
             if not type(self).__module__.startswith("lossfn."):
@@ -158,16 +161,7 @@ class PointwiseLoss(Loss):
         pred = heads[0] if len(heads) == 1 else tuple(heads)
         targets, target_latex = _named_targets(self.target)
         target = fields.joined(self.target, [symbol(name) for name in targets])
-        gradient = hessian = None
-        first, second = clone.gradient_expression, clone.hessian_expression
-        if (first is None) != (second is None):
-            raise TypeError(f"{type(self).__name__} overrides gradient_expression or hessian_expression: override both")
-        if first is not None and second is not None:
-            gradient, hessian = (method(Recorder(), pred, target) for method in (first, second))
-            if len(names) == 1:
-                gradient, hessian = (gradient,), ((hessian,),)
-            gradient = tuple(map(as_node, gradient))
-            hessian = tuple(tuple(map(as_node, row)) for row in hessian)
+        override = _recorded_override(clone, pred, target)
         return Recorded(
             heads=names,
             targets=targets,
@@ -175,8 +169,7 @@ class PointwiseLoss(Loss):
             value=as_node(clone.expression(Recorder(), pred, target)),
             prediction=self.prediction,
             target=self.target,
-            gradient=gradient,
-            hessian=hessian,
+            override=override,
             symbols={**dict(zip(names, self._latex_of_heads(), strict=True)), **target_latex, **latex},
         )
 
@@ -275,12 +268,7 @@ class PointwiseLoss(Loss):
                 f"{owner}: no majorizing curvature: the loss is not even in the residual and its second derivative "
                 "has no finite bound; use curvature='exact'"
             )
-        gradient = self.gradient(pred, target, weight=weight, mask=mask, reduction=reduction, denominator=denominator)
-        batch = self._prepare(pred, target, weight, mask)
-        factor = batch.element_weight()
-        scale = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
-        curvature = batch.xp.zeros_like(batch.pred) + (scale if factor is None else scale * factor)
-        return gradient, batch.finish(batch.xp.astype(curvature, batch.dtype))
+        return self._gradient_and_bound(bound, pred, target, *options)
 
     # ---- statistics -----------------------------------------------------------------------------------------------
 
@@ -382,6 +370,19 @@ def _named_targets(target: Domain | Parts) -> tuple[tuple[str, ...], dict[str, s
         return ("target",), {"target": "y"}
     names = tuple(f"target_{name}" for name in target.names)
     return names, dict(zip(names, target.symbols, strict=True))
+
+
+def _recorded_override(loss: PointwiseLoss, pred: Any, target: Any) -> Override | None:
+    """Return the derivatives that a loss writes by itself, if it does."""
+    first, second = loss.gradient_expression, loss.hessian_expression
+    if (first is None) != (second is None):
+        raise TypeError(f"{type(loss).__name__} overrides gradient_expression or hessian_expression: override both")
+    if first is None or second is None:
+        return None
+    gradient, hessian = (method(Recorder(), pred, target) for method in (first, second))
+    if len(loss.heads) == 1:
+        gradient, hessian = (gradient,), ((hessian,),)
+    return Override(tuple(map(as_node, gradient)), tuple(tuple(map(as_node, row)) for row in hessian))
 
 
 def _inverse_of_link(xp: Any, link: str | tuple[str, ...], pred: Any) -> Any:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from lossfn.engine.namespaces import compatible, has_float64
+from lossfn.engine.libraries import compatible, has_float64, library_of_namespace
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,11 @@ def accumulate(library: str, values: Any) -> Any:
     return xp.sum(values)
 
 
-def sum_classes(xp: Any, values: Any) -> Any:
+def sum_classes(xp: Any, values: Any, *, keepdims: bool = False) -> Any:
     """Sum over the last axis, in float64 where there is one; the result has the dtype of the values."""
-    library = xp.__name__.partition(".")[0].replace("array_api_compat", xp.__name__.rpartition(".")[2])
-    if not has_float64(library, getattr(values, "device", None)):
-        return xp.sum(values, axis=-1)
-    return xp.astype(xp.sum(values, axis=-1, dtype=xp.float64), values.dtype)
+    if not has_float64(library_of_namespace(xp), getattr(values, "device", None)):
+        return xp.sum(values, axis=-1, keepdims=keepdims)
+    return xp.astype(xp.sum(values, axis=-1, keepdims=keepdims, dtype=xp.float64), values.dtype, copy=False)
 
 
 def denominator_of(

@@ -67,7 +67,7 @@ class RowwiseLoss(Loss):
     #: Scores of a drawn row: enough for a class that is right, one that a picture varies and one that is neither.
     sampled_classes: ClassVar[int] = 3
     pictured_score: ClassVar[int] = 0
-    Target: ClassVar[Any] = staticmethod(lambda target: target)
+    Target: ClassVar[Any] = staticmethod(lambda *parts: parts[0] if len(parts) == 1 else parts)
     parts: ClassVar[tuple[str, ...]] = ("target",)
     score_parts: ClassVar[tuple[str, ...]] = ()
     number_parts: ClassVar[tuple[str, ...]] = ()
@@ -250,19 +250,14 @@ class RowwiseLoss(Loss):
         """
         owner = type(self).__name__
         options = {"weight": weight, "mask": mask, "reduction": reduction, "denominator": denominator}
-        gradient = self.gradient(pred, target, **options)
         if curvature == "exact":
-            return gradient, self.hessian_diagonal(pred, target, **options)
+            return self.gradient(pred, target, **options), self.hessian_diagonal(pred, target, **options)
         if curvature != "diagonal_bound":
             raise ValueError(f"{owner}: curvature must be one of exact, diagonal_bound; got {curvature!r}")
         bound = self.gradient_lipschitz
         if bound is None:
             raise ValueError(f"{owner}: no finite bound of the Hessian is known; use curvature='exact'")
-        batch = self._prepare(pred, target, weight, mask, "diagonal_bound")
-        scale = bound * reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
-        factor = batch.element_weight()
-        of_rows = scale if factor is None else (scale * factor)[..., None]
-        return gradient, batch.finish(batch.xp.astype(batch.xp.zeros_like(batch.pred) + of_rows, batch.dtype))
+        return self._gradient_and_bound(bound, pred, target, **options)
 
     @property
     def formula(self) -> str:

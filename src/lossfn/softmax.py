@@ -168,7 +168,7 @@ class SoftmaxLoss(RowwiseLoss):
         implied = xp.clip(share * level[..., None] - fixed, 0.0, 1.0)
         if self.class_weight is not None:
             implied = implied / xp.asarray(self.class_weight, dtype=batch.dtype, device=batch.device)
-        return batch.finish(implied / sum_classes(xp, implied)[..., None])
+        return batch.finish(implied / sum_classes(xp, implied, keepdims=True))
 
     # ---- formulas -----------------------------------------------------------------------------------------------
 
@@ -236,10 +236,10 @@ class SoftmaxLoss(RowwiseLoss):
             return self.row_hessian_diagonal(ops, scores, target) * vector
         row = self._row(ops, scores)
         p = row.probability
-        slope = sum_classes(ops.xp, self._along_classes("gradient", ops, row, scores, target))[..., None]
+        slope = sum_classes(ops.xp, self._along_classes("gradient", ops, row, scores, target), keepdims=True)
         curvature = self._along_classes("hessian", ops, row, scores, target)
         moved = p * vector
-        total_moved = sum_classes(ops.xp, moved)[..., None]
+        total_moved = sum_classes(ops.xp, moved, keepdims=True)
         # vector - p·vector, and again without cancellation.
         apart = row.rest * vector - (total_moved - moved)
         product = _centred(ops, row, curvature * apart) - slope * p * apart
@@ -256,7 +256,7 @@ class SoftmaxLoss(RowwiseLoss):
         slopes = self._along_classes("gradient", ops, row, scores, target)
         p, rest = row.probability, row.rest
         others = _sum_of_others(ops.xp, curvature)
-        diagonal = curvature * rest * rest + p * p * others - sum_classes(ops.xp, slopes)[..., None] * p * rest
+        diagonal = curvature * rest * rest + p * p * others - sum_classes(ops.xp, slopes, keepdims=True) * p * rest
         if self.z_loss:
             diagonal = diagonal + 2 * self.z_loss * (p * p + row.total[..., None] * p * rest)
         return diagonal / self.divisor**2
@@ -304,6 +304,6 @@ def _sum_of_others(xp: Any, values: Any) -> Any:
     """Return for each class the sum over the others, without the largest where it would cancel."""
     sizes = xp.abs(values)
     is_largest = sizes == xp.max(sizes, axis=-1, keepdims=True)
-    smaller = sum_classes(xp, xp.where(is_largest, xp.zeros_like(values), values))[..., None]
-    larger = sum_classes(xp, xp.where(is_largest, values, xp.zeros_like(values)))[..., None]
+    smaller = sum_classes(xp, xp.where(is_largest, xp.zeros_like(values), values), keepdims=True)
+    larger = sum_classes(xp, xp.where(is_largest, values, xp.zeros_like(values)), keepdims=True)
     return xp.where(is_largest, smaller + (larger - values), (smaller - values) + larger)

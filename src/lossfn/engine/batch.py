@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +14,8 @@ import numpy as np
 
 from lossfn import checks, reduce
 from lossfn.engine import tensors
-from lossfn.engine.namespaces import ArrayNamespace, array_namespace, compatible
+from lossfn.engine.libraries import compatible
+from lossfn.engine.namespaces import ArrayNamespace, array_namespace
 
 #: What the engine computes in: half precision is computed in float32 and cast back.
 COMPUTE = {"float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64"}
@@ -26,8 +28,8 @@ _NATIVE = {np.dtype(np.float32), np.dtype(np.float64)}
 class Batch:
     """Prediction, target, weights and mask of one call, of one library and in the dtype of the computation.
 
-    ``targets`` are the parts of the target: mostly one. ``given`` is the library of the caller, where another one
-    computes: NumPy arrays may be the memory of PyTorch tensors.
+    ``targets`` are the parts of the target: mostly one. ``caller_library`` is set where another library computes:
+    NumPy arrays may be the memory of PyTorch tensors.
     """
 
     library: str
@@ -39,7 +41,7 @@ class Batch:
     dtype: Any
     result_dtype: Any
     device: Any = None
-    given: str = ""
+    caller_library: str = ""
 
     @property
     def ops(self) -> ArrayNamespace:
@@ -83,7 +85,7 @@ class Batch:
     def hand_back(self, values: Any) -> Any:
         """Return results in the library of the caller."""
         # A number of rows stays one.
-        return tensors.over(values) if self.given == "torch" and not isinstance(values, int) else values
+        return tensors.tensor_view(values) if self.caller_library == "torch" and not isinstance(values, int) else values
 
 
 def library_of(owner: str, **arrays: Any) -> str:
@@ -145,30 +147,20 @@ def prepare(
     if library == "numpy":
         return _prepare_numpy(owner, heads, pred, targets, weight, mask, parts)
     if library == "torch" and tensors.are_readable(pred, *targets, weight, mask):
-        pred, weight, mask, *memory = map(tensors.memory, (pred, weight, mask, *targets))
-        return _prepare_numpy(owner, heads, pred, tuple(memory), weight, mask, parts, library)
+        pred, weight, mask, *views = map(tensors.numpy_view, (pred, weight, mask, *targets))
+        return _prepare_numpy(owner, heads, pred, tuple(views), weight, mask, parts, library)
     xp = compatible(library)
-    given = (array for array in (pred, *targets) if _library(array.__class__))
-    device = next((array.device for array in given), None) if library == "torch" else None
+    device = device_of(library, pred, *targets)
     named = {"pred": pred, **dict(zip(parts, targets, strict=True)), "weight": weight, "mask": mask}
     arrays = {name: as_array(owner, name, value, xp, device) for name, value in named.items() if value is not None}
-    dtype = getattr(xp, compute_dtype(owner, str(arrays["pred"].dtype).removeprefix("torch.")))
-    result_dtype = tensors.result_dtype(arrays["pred"]) if library == "torch" else arrays["pred"].dtype
-    mask = arrays.pop("mask", None)
-    real = {name: as_real(owner, name, array, xp, dtype) for name, array in arrays.items()}
-    targets = tuple(real[name] for name in parts)
+    dtype, result_dtype = dtypes_of(owner, library, arrays["pred"])
+    pred = as_real(owner, "pred", arrays["pred"], xp, dtype)
+    targets = tuple(as_real(owner, name, arrays[name], xp, dtype) for name in parts)
     shape = tuple(targets[0].shape)
     checks.check_part_shapes(owner, parts, [tuple(part.shape) for part in targets])
-    checks.check_shapes(owner, tuple(real["pred"].shape), shape, heads)
-    if weight is not None:
-        weight = real["weight"]
-        checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
-        if not is_traced(library, weight):
-            with eagerly(library):
-                checks.check_weights(owner, weight)
-    if mask is not None:
-        check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
-    return Batch(library, real["pred"], targets, weight, mask, shape, dtype, result_dtype, device)
+    checks.check_shapes(owner, tuple(pred.shape), shape, heads)
+    weight, mask = weight_and_mask(owner, library, arrays, shape, dtype)
+    return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device)
 
 
 def split(owner: str, target: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
@@ -202,7 +194,7 @@ def _prepare_numpy(
     weight: Any,
     mask: Any,
     parts: tuple[str, ...],
-    given: str = "",
+    caller_library: str = "",
 ) -> Batch:
     pred = as_numpy(owner, "pred", pred)
     dtype = result_dtype = pred.dtype
@@ -225,7 +217,7 @@ def _prepare_numpy(
     if mask is not None:
         mask = as_numpy(owner, "mask", mask)
         check_mask(owner, mask, shape, is_bool=mask.dtype == np.bool_)
-    return Batch("numpy", pred, targets, weight, mask, shape, dtype, result_dtype, given=given)
+    return Batch("numpy", pred, targets, weight, mask, shape, dtype, result_dtype, caller_library=caller_library)
 
 
 def to_numpy(owner: str, name: str, value: Any) -> np.ndarray[Any, Any]:
@@ -263,6 +255,46 @@ def as_real(owner: str, name: str, array: Any, xp: Any, dtype: Any) -> Any:
     if not is_half and not xp.isdtype(array.dtype, ("bool", "integral", "real floating")):
         raise TypeError(f"{owner}: {name} must be real, integer or boolean; got dtype {array.dtype}")
     return xp.astype(array, dtype)
+
+
+def weight_and_mask(
+    owner: str, library: str, arrays: Mapping[str, Any], shape: tuple[int, ...], dtype: Any
+) -> tuple[Any, Any]:
+    """Return the weight, as real numbers, and the mask among the arrays of a call, checked; ``None`` for none."""
+    xp, weight, mask = compatible(library), arrays.get("weight"), arrays.get("mask")
+    if weight is not None:
+        weight = as_real(owner, "weight", weight, xp, dtype)
+        checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
+        if not is_traced(library, weight):
+            with eagerly(library):
+                checks.check_weights(owner, weight)
+    if mask is not None:
+        check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
+    return weight, mask
+
+
+def device_of(library: str, *arrays: Any) -> Any:
+    """Return the device of the first PyTorch tensor; the other libraries need none."""
+    if library != "torch":
+        return None
+    return next((array.device for array in arrays if _library(array.__class__) == "torch"), None)
+
+
+def dtypes_of(owner: str, library: str, pred: Any) -> tuple[Any, Any]:
+    """Return the dtype in which predictions are computed, and that of the results."""
+    dtype = pred.dtype
+    return _compute_dtype_in(library, owner, dtype), tensors.result_dtype(pred) if library == "torch" else dtype
+
+
+@cache
+def _compute_dtype_in(library: str, owner: str, dtype: Any) -> Any:
+    found = getattr(compatible(library), compute_dtype(owner, dtype_name(dtype)))
+    return np.dtype(found) if library == "numpy" else found
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return what a dtype is called, without the library that it belongs to."""
+    return str(dtype).removeprefix("torch.")
 
 
 def compute_dtype(owner: str, name: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from functools import cache, partial
 from typing import Any
 
+from lossfn.engine.libraries import compatible
 from lossfn.engine.primitives import PRIMITIVES
 
 
@@ -42,22 +42,3 @@ def limited(value: float, largest: float) -> float:
 def array_namespace(library: str, dtype: Any, device: Any) -> ArrayNamespace:
     """Return the namespace for arrays of this library, dtype and device."""
     return ArrayNamespace(compatible(library), dtype, device)
-
-
-@cache
-def compatible(library: str) -> Any:
-    """Return the array-API form of a library."""
-    # JAX follows the standard by itself.
-    name = "jax.numpy" if library == "jax" else f"array_api_compat.{library}"
-    return importlib.import_module(name)
-
-
-def has_float64(library: str, device: Any) -> bool:
-    """Whether arrays of a library can be summed in float64 on a device."""
-    match library:
-        case "torch":
-            return str(device).partition(":")[0] != "mps"
-        case "jax":
-            return bool(importlib.import_module("jax").config.jax_enable_x64)
-        case _:
-            return True

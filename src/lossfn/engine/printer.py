@@ -66,7 +66,7 @@ class SourcePrinter:
         name = expression.func.__name__
         arguments = [self.print(argument) for argument in expression.args]
         if name in COMPARISONS:
-            return f"({arguments[0]} {COMPARISONS[name]} {arguments[1]})"
+            return f"({arguments[0]} {COMPARISONS[name].symbol} {arguments[1]})"
         return f"ops.{name}({', '.join(arguments)})"
 
     def _sum(self, expression: Any) -> str:
@@ -123,8 +123,7 @@ class FormulaPrinter(LatexPrinter):  # type: ignore[misc]  # SymPy ships no type
         if name == "where":
             text = self._cases(expr)
         elif name in COMPARISONS:
-            relation = {"lt": "<", "le": r"\le", "gt": ">", "ge": r"\ge"}[name]
-            return f"{self._print(expr.args[0])} {relation} {self._print(expr.args[1])}"
+            return f"{self._print(expr.args[0])} {COMPARISONS[name].latex} {self._print(expr.args[1])}"
         else:
             text = PRIMITIVES[name].latex.format(*(self._print(argument) for argument in expr.args))
         return rf"\left({text}\right)^{{{exp}}}" if exp is not None else text

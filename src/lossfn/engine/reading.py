@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial, reduce
 from typing import Any
 
@@ -13,19 +13,13 @@ import sympy
 
 from lossfn.engine.primitives import PRIMITIVES
 from lossfn.engine.symbolic import INFINITY, opaque
+from lossfn.engine.trace import COMPARISONS
 
 # Two branches are one function if they agree to this many digits at random points; of these, some must lie where both
 # are defined.
 DIGITS = 30
 POINTS = 40
 DEFINED = 6
-
-COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-}
 
 
 def without_twins(expression: Any) -> Any:
@@ -97,5 +91,5 @@ def evaluate(expression: Any, point: dict[Any, Any]) -> Any:
         condition, chosen, other = expression.args
         return at(chosen) if at(condition) else at(other)
     if name in COMPARISONS:
-        return COMPARISONS[name](*map(at, expression.args))
+        return COMPARISONS[name].function(*map(at, expression.args))
     return PRIMITIVES[name].oracle(mpmath.mp, *map(at, expression.args))

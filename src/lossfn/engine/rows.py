@@ -6,14 +6,15 @@ A row is one sample: K scores, and the index of a class or a distribution over t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from lossfn import checks, reduce
 from lossfn.engine import batch as batches, tensors
 from lossfn.engine.batch import Batch, eagerly, is_traced, nan_outside
-from lossfn.engine.namespaces import ArrayNamespace, compatible
+from lossfn.engine.libraries import compatible, library_of_namespace
+from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.paths import adapter, path_of
 from lossfn.fields import REAL
 
@@ -31,7 +32,12 @@ class Part(NamedTuple):
 
 
 class RowFunctions(Protocol):
-    """What a row-wise loss defines, on arrays of any library; ``scores`` are (..., K)."""
+    """What a row-wise loss defines, on arrays of any library; ``scores`` are (..., K).
+
+    ``Target`` makes a target of its parts.
+    """
+
+    Target: ClassVar[Any]
 
     def classes_of(self, width: int) -> int:
         """Return how many classes rows of ``width`` scores tell apart."""
@@ -78,44 +84,32 @@ def prepare(
     library = batches.library_of(owner, **given)
     from_memory = library == "torch" and by_kernel and tensors.are_readable(*given.values())
     if from_memory:
-        given = {name: tensors.memory(array) for name, array in given.items()}
+        given = {name: tensors.numpy_view(array) for name, array in given.items()}
         library = "numpy"
     xp = compatible(library)
-    devices = (array.device for array in (pred, *targets) if hasattr(array, "device"))
-    device = next(devices, None) if library == "torch" else None
+    device = batches.device_of(library, pred, *targets)
     arrays = {
         name: batches.as_array(owner, name, value, xp, device) for name, value in given.items() if value is not None
     }
     pred = arrays["pred"]
-    dtype = getattr(xp, batches.compute_dtype(owner, str(pred.dtype).removeprefix("torch.")))
-    result_dtype = tensors.result_dtype(pred) if library == "torch" else pred.dtype
-    dtype = np.dtype(dtype) if library == "numpy" else dtype
+    dtype, result_dtype = batches.dtypes_of(owner, library, pred)
     _check_scores(owner, tuple(pred.shape), classes_of)
     shape = tuple(pred.shape[:-1])
     pred = _cast(xp, pred, dtype)
     targets = tuple(_as_target(owner, part, arrays[part.name], xp, pred) for part in parts)
-    if weight is not None:
-        weight = batches.as_real(owner, "weight", arrays["weight"], xp, dtype)
-        checks.check_row_shape(owner, "weight", tuple(weight.shape), shape)
-        if not is_traced(library, weight):
-            with eagerly(library):
-                checks.check_weights(owner, weight)
-    if mask is not None:
-        mask = arrays["mask"]
-        batches.check_mask(owner, mask, shape, is_bool=mask.dtype == xp.bool)
-    lender = "torch" if from_memory else ""
-    return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device, lender)
+    weight, mask = batches.weight_and_mask(owner, library, arrays, shape, dtype)
+    caller_library = "torch" if from_memory else ""
+    return Batch(library, pred, targets, weight, mask, shape, dtype, result_dtype, device, caller_library)
 
 
 def prepare_scores(owner: str, pred: Any, classes_of: ClassesOf = same_number) -> Batch:
     """Return a batch of scores alone, without targets."""
     library = batches.library_of(owner, pred=pred)
     xp = compatible(library)
-    pred = batches.as_array(owner, "pred", pred, xp, getattr(pred, "device", None) if library == "torch" else None)
+    device = batches.device_of(library, pred)
+    pred = batches.as_array(owner, "pred", pred, xp, device)
     _check_scores(owner, tuple(pred.shape), classes_of)
-    dtype = getattr(xp, batches.compute_dtype(owner, str(pred.dtype).removeprefix("torch.")))
-    dtype = np.dtype(dtype) if library == "numpy" else dtype
-    device = pred.device if library == "torch" else None
+    dtype, _ = batches.dtypes_of(owner, library, pred)
     return Batch(library, _cast(xp, pred, dtype), (), None, None, tuple(pred.shape[:-1]), dtype, pred.dtype, device)
 
 
@@ -148,7 +142,7 @@ def _as_target(owner: str, part: Part, target: Any, xp: Any, pred: Any) -> Any:
                 "Convert them, or pass a distribution over the classes for each row"
             )
         # JAX has no int64 by default.
-        return target if "jax" in xp.__name__ else _cast(xp, target, xp.int64)
+        return target if library_of_namespace(xp) == "jax" else _cast(xp, target, xp.int64)
     message = (
         f"{owner}: {name} must be class indices {scores[:-1]} or distributions {scores} for pred {scores}; "
         f"got {name} {shape}"
@@ -247,7 +241,7 @@ class RowEvaluator:
             factor = scale if weight is None else weight * scale
             if kind == "hessian":
                 return (_weighted(batch, self._hessian(batch, scores, targets), factor, keep, 2),)
-            values = getattr(self.functions, f"row_{kind}")(batch.ops, scores, joined(targets), *vector)
+            values = getattr(self.functions, f"row_{kind}")(batch.ops, scores, self.functions.Target(*targets), *vector)
             return (_weighted(batch, values, factor, keep, 1),)
 
     def _harmless(self, batch: Batch) -> tuple[Any, Any, Any, tuple[Any, ...]]:
@@ -306,21 +300,16 @@ class RowEvaluator:
 
     def _function(self, name: str, batch: Batch) -> Any:
         if batch.library == "numpy":
-            function = getattr(self.functions, name)
-            return lambda scores, *targets: function(batch.ops, scores, joined(targets))
+            function, joined = getattr(self.functions, name), self.functions.Target
+            return lambda scores, *targets: function(batch.ops, scores, joined(*targets))
         return adapter(batch.library).rowwise(name, self.functions, batch.ops)
 
     def _hessian(self, batch: Batch, scores: Any, targets: tuple[Any, ...]) -> Any:
         """Return the full block, one Hessian-vector product with each unit vector."""
         first = one_hot(batch.xp, batch.xp.zeros_like(scores[..., 0], dtype=batch.xp.int32), scores)
         units = [batch.xp.roll(first, position, axis=-1) for position in range(scores.shape[-1])]
-        product = self.functions.row_hessian_product
-        return batch.xp.stack([product(batch.ops, scores, joined(targets), unit) for unit in units], axis=-2)
-
-
-def joined(targets: tuple[Any, ...]) -> Any:
-    """Return the target as a loss takes it: alone, or the tuple of its parts."""
-    return targets[0] if len(targets) == 1 else targets
+        product, target = self.functions.row_hessian_product, self.functions.Target(*targets)
+        return batch.xp.stack([product(batch.ops, scores, target, unit) for unit in units], axis=-2)
 
 
 def _weighted(batch: Batch, values: Any, factor: Any, keep: Any, axes: int) -> Any:

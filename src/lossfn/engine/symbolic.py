@@ -15,6 +15,7 @@ from typing import Any
 import sympy
 from sympy.core.parameters import distribute
 
+from lossfn.engine.definition import Recorded
 from lossfn.engine.primitives import PRIMITIVES
 from lossfn.engine.trace import COMPARISONS, Node
 from lossfn.fields import BINARY, SIGNED, Domain, Parts
@@ -152,7 +153,6 @@ class Derived:
     hessian: tuple[tuple[Any, ...], ...]
 
 
-PREDICTION = sympy.Symbol("pred", real=True)
 TARGET = sympy.Symbol("target", real=True)
 # No parameter can be called so.
 RESIDUAL = sympy.Symbol("_residual", real=True)
@@ -172,51 +172,47 @@ def candidate_variables(encoding: Domain | Parts) -> list[tuple[Any, Any, Any]]:
     return candidates
 
 
-def derive(
-    value: Node,
-    heads: tuple[str, ...],
-    targets: tuple[str, ...],
-    encoding: Domain | Parts,
-    parameters: list[str],
-    override: tuple[tuple[Node, ...], tuple[tuple[Node, ...], ...]] | None = None,
-) -> Derived:
+def derive(recorded: Recorded) -> Derived:
     """Differentiate a recorded loss with respect to its heads.
 
     The residual is tried as the variable first, then a margin: derivatives in it are shorter and do not split a
     difference such as ``2 (pred - target)`` into terms that overflow. A variable is taken where it makes the target
     vanish or the expression shorter.
     """
-    symbols = {name: sympy.Symbol(name, real=True) for name in [*heads, *targets, *parameters]}
-    head_symbols = [symbols[name] for name in heads]
-    first = head_symbols[0]
+    names = [*recorded.heads, *recorded.targets, *recorded.parameters]
+    symbols = {name: sympy.Symbol(name, real=True) for name in names}
+    first, *others = (symbols[name] for name in recorded.heads)
     with distribute(False):
-        plain = to_sympy(value, symbols)
-        variable, substituted, slope, chosen = first, first, sympy.Integer(1), plain
-        for new_variable, prediction, new_slope in candidate_variables(encoding):
-            expression = to_sympy(value, {**symbols, heads[0]: prediction})
-            if not expression.has(TARGET) or expression.count_ops() < chosen.count_ops():
-                variable, substituted, slope, chosen = new_variable, prediction, new_slope, expression
+        variable, prediction, slope, value = first, first, sympy.Integer(1), to_sympy(recorded.value, symbols)
+        for new_variable, new_prediction, new_slope in candidate_variables(recorded.target):
+            expression = to_sympy(recorded.value, {**symbols, first.name: new_prediction})
+            if not expression.has(TARGET) or expression.count_ops() < value.count_ops():
+                variable, prediction, slope, value = new_variable, new_prediction, new_slope, expression
                 break
-        variables = [variable, *head_symbols[1:]]
-        slopes = [slope] + [sympy.Integer(1)] * (len(heads) - 1)
-        if override is not None:
-            converted = {**symbols, heads[0]: substituted}
-            gradient = tuple(to_sympy(node, converted) for node in override[0])
-            hessian = tuple(tuple(to_sympy(node, converted) for node in row) for row in override[1])
+        if recorded.override is None:
+            gradient, hessian = _derivatives(value, [variable, *others], [slope, *[sympy.Integer(1)] * len(others)])
         else:
-            partials = [chosen.diff(v) for v in variables]
-            gradient = tuple(s * partial for s, partial in zip(slopes, partials, strict=True))
-            hessian = tuple(
-                # A margin's slope is a sign, so its square is 1.
-                tuple(
-                    partial.diff(v) * (1 if row == column else slopes[row] * slopes[column])
-                    for column, v in enumerate(variables)
-                )
-                for row, partial in enumerate(partials)
-            )
+            symbols[first.name] = prediction
+            gradient = tuple(to_sympy(node, symbols) for node in recorded.override.gradient)
+            hessian = tuple(tuple(to_sympy(node, symbols) for node in row) for row in recorded.override.hessian)
     definition = None
     if variable is RESIDUAL:
         definition = first - TARGET
     elif variable is MARGIN:
         definition = slope * first
-    return Derived(variable, definition, chosen, gradient, hessian)
+    return Derived(variable, definition, value, gradient, hessian)
+
+
+def _derivatives(value: Any, variables: list[Any], slopes: list[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return gradient and Hessian by the heads, given the slopes of the variables by them."""
+    partials = [value.diff(variable) for variable in variables]
+    gradient = tuple(slope * partial for slope, partial in zip(slopes, partials, strict=True))
+    hessian = tuple(
+        # A margin's slope is a sign, so its square is 1.
+        tuple(
+            partial.diff(variable) * (1 if row == column else slopes[row] * slopes[column])
+            for column, variable in enumerate(variables)
+        )
+        for row, partial in enumerate(partials)
+    )
+    return gradient, hessian

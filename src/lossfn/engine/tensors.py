@@ -43,14 +43,14 @@ def is_plain(tensor: Any) -> bool:
     return type(tensor) in known.plain and bool(tensor.is_cpu) and not known.is_wrapped(tensor)
 
 
-def memory(array: Any) -> Any:
+def numpy_view(array: Any) -> Any:
     """Return a tensor as a NumPy array of the same memory; anything else as it is."""
     if array is None or not isinstance(array, sys.modules["torch"].Tensor):
         return array
     return array.numpy(force=True)
 
 
-def over(values: Any) -> Any:
+def tensor_view(values: Any) -> Any:
     """Return a NumPy array, or number, as a tensor of the same memory."""
     return sys.modules["torch"].from_numpy(np.asarray(values))
 

@@ -10,13 +10,27 @@ from __future__ import annotations
 import numbers
 import operator
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from lossfn.engine.primitives import PRIMITIVES
 
-COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+class Comparison(NamedTuple):
+    """A comparison in Python, in LaTeX, and as a function."""
+
+    symbol: str
+    latex: str
+    function: Callable[[Any, Any], bool]
+
+
+COMPARISONS = {
+    "lt": Comparison("<", "<", operator.lt),
+    "le": Comparison("<=", r"\le", operator.le),
+    "gt": Comparison(">", ">", operator.gt),
+    "ge": Comparison(">=", r"\ge", operator.ge),
+}
 
 # How NumPy calls the operators that its scalars share with recorded values.
 UFUNCS: dict[str, Callable[..., Any]] = {

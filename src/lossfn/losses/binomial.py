@@ -96,7 +96,7 @@ class Binomial(ExponentialFamily):
         return (trials - successes) * xp.sigmoid(pred) - successes * xp.sigmoid(-pred)
 
     def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        return target[1] * xp.dsigmoid(pred)
+        return target.trials * xp.dsigmoid(pred)
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
         successes, trials = target

@@ -90,31 +90,30 @@ class Distillation(RowwiseLoss):
 
     def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the loss of each row."""
-        label, teacher = target
         student = softmax_of(ops, scores / self.temperature)
-        known = softmax_of(ops, teacher / self.temperature)
+        known = softmax_of(ops, target.teacher / self.temperature)
         difference = student.log_probability - known.log_probability
         # q (e^d - 1 - d), which sums to the divergence because probabilities sum to 1, is never negative.
         excess = ops.xp.where(known.probability > 0, known.probability * ops.expm1mx(difference), student.probability)
-        return self._mixed(sum_classes(ops.xp, excess), self._hard.row_value(ops, scores, label))
+        return self._mixed(sum_classes(ops.xp, excess), self._hard.row_value(ops, scores, target.label))
 
     def row_gradient(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the gradient of each row."""
-        shares = softmax_of(ops, target[1] / self.temperature).probability
+        shares = softmax_of(ops, target.teacher / self.temperature).probability
         of_teacher = self._soft.row_gradient(ops, scores, shares)
-        return self._mixed(of_teacher, self._hard.row_gradient(ops, scores, target[0]))
+        return self._mixed(of_teacher, self._hard.row_gradient(ops, scores, target.label))
 
     def row_hessian_product(self, ops: ArrayNamespace, scores: Any, target: Any, vector: Any) -> Any:
         """Return the Hessian of each row times a vector."""
-        shares = softmax_of(ops, target[1] / self.temperature).probability
+        shares = softmax_of(ops, target.teacher / self.temperature).probability
         of_teacher = self._soft.row_hessian_product(ops, scores, shares, vector)
-        return self._mixed(of_teacher, self._hard.row_hessian_product(ops, scores, target[0], vector))
+        return self._mixed(of_teacher, self._hard.row_hessian_product(ops, scores, target.label, vector))
 
     def row_hessian_diagonal(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the diagonal of the Hessian of each row."""
-        shares = softmax_of(ops, target[1] / self.temperature).probability
+        shares = softmax_of(ops, target.teacher / self.temperature).probability
         of_teacher = self._soft.row_hessian_diagonal(ops, scores, shares)
-        return self._mixed(of_teacher, self._hard.row_hessian_diagonal(ops, scores, target[0]))
+        return self._mixed(of_teacher, self._hard.row_hessian_diagonal(ops, scores, target.label))
 
     @property
     def gradient_lipschitz(self) -> float | None:

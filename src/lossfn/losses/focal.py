@@ -12,7 +12,7 @@ from lossfn import fields
 from lossfn.equivalents import Equivalent
 from lossfn.fields import half_open_fraction, nonnegative, open_fraction
 from lossfn.losses.binary import LABELS
-from lossfn.losses.links import checked
+from lossfn.losses.links import batch_of_predictions
 from lossfn.pointwise import PointwiseLoss
 
 # Powers that are products.
@@ -255,7 +255,7 @@ class AsymmetricFocal(PointwiseLoss):
         return None if self.margin and self.gamma_neg < 1 else self._bounds[1]
 
     def inverse_link(self, pred: Any) -> Any:
-        batch = checked(type(self).__name__, pred)
+        batch = batch_of_predictions(type(self).__name__, pred)
         # With a margin the slopes at both labels vanish for large logits; their ratio is settled before they underflow.
         largest = -0.9 * math.log(batch.ops.tiny)
         return batch.finish(super().inverse_link(batch.xp.where(batch.pred > largest, largest, batch.pred)))

@@ -7,12 +7,12 @@ from typing import Any
 from lossfn.engine import batch as batches
 
 
-def checked(owner: str, pred: Any) -> batches.Batch:
+def batch_of_predictions(owner: str, pred: Any) -> batches.Batch:
     """Return predictions alone as a batch, with what every call checks about them."""
     return batches.prepare(owner, ("prediction",), pred, pred)
 
 
 def sigmoid(owner: str, pred: Any, *, slope: float = 1.0) -> Any:
     """Return sigmoid(slope · pred), in the library of the predictions."""
-    batch = checked(owner, pred)
+    batch = batch_of_predictions(owner, pred)
     return batch.finish(batch.ops.sigmoid(slope * batch.pred))

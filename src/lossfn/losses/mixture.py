@@ -163,5 +163,5 @@ class MixtureDensity(RowwiseLoss):
 def _moved(ops: ArrayNamespace, row: Softmax, change: Any) -> Any:
     """Return by how much probabilities change with their logits: p (change - p·change), without cancellation."""
     share = ops.xmul(row.probability, change)
-    others = sum_classes(ops.xp, share)[..., None] - share
+    others = sum_classes(ops.xp, share, keepdims=True) - share
     return ops.xmul(row.probability, row.rest * change - others)

@@ -91,7 +91,7 @@ class WestonWatkins(MarginLoss):
         is_true, excess = _excess(ops, scores, target, self.margin)
         pushed = ops.xp.astype(excess > 0, scores.dtype) + rows.nan_rows(ops, scores)
         return ops.xp.where(
-            is_true, -sum_classes(ops.xp, ops.xp.where(is_true, ops.number(0.0), pushed))[..., None], pushed
+            is_true, -sum_classes(ops.xp, ops.xp.where(is_true, ops.number(0.0), pushed), keepdims=True), pushed
         )
 
 
@@ -142,7 +142,7 @@ class CrammerSinger(MarginLoss):
         is_true, excess = _excess(ops, scores, target, self.margin)
         largest = ops.xp.max(excess, axis=-1, keepdims=True)
         strongest = ops.xp.astype((excess == largest) & (largest > 0), scores.dtype)
-        ties = sum_classes(ops.xp, strongest)[..., None]
+        ties = sum_classes(ops.xp, strongest, keepdims=True)
         shared = strongest / ops.xp.where(ties > 0, ties, ops.number(1.0))
         gradient = ops.xp.where(is_true, -ops.xp.astype(ties > 0, scores.dtype), shared)
         return gradient + rows.nan_rows(ops, scores)

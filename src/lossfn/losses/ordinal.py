@@ -100,8 +100,8 @@ class CumulativeLink(RowwiseLoss):
         rank = target[..., None]
         interval = self._interval(ops, scores, rank)
         place, bend, is_width = self._motion(ops, scores, rank)
-        moved = sum_classes(ops.xp, place * vector)[..., None]
-        widened = sum_classes(ops.xp, ops.xp.where(is_width, vector, ops.number(0.0)))[..., None]
+        moved = sum_classes(ops.xp, place * vector, keepdims=True)
+        widened = sum_classes(ops.xp, ops.xp.where(is_width, vector, ops.number(0.0)), keepdims=True)
         # Without a width its derivatives are not defined.
         by_place = interval.by_place_twice * moved + ops.xmul(widened, interval.by_place_and_raw)
         by_raw = interval.by_place_and_raw * moved + interval.by_raw_twice * widened

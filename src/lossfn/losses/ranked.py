@@ -82,7 +82,7 @@ class RankedLoss(RowwiseLoss):
         row, event = _events(ops, scores, target)
         moved = row.probability * vector
         # vector - p·vector, without cancellation where one class has nearly all.
-        apart = row.rest * vector - (sum_classes(xp, moved)[..., None] - moved)
+        apart = row.rest * vector - (sum_classes(xp, moved, keepdims=True) - moved)
         change = event.above * _up_to(xp, moved) - event.at_most * _beyond(xp, moved)
         slope = self.event_slope(event)
         bend = self.event_curvature * change

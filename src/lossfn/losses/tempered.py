@@ -10,7 +10,7 @@ import numpy as np
 from lossfn import constant, fields
 from lossfn.fields import at_least, closed_fraction
 from lossfn.losses.focal import largest_derivatives
-from lossfn.losses.links import checked, sigmoid
+from lossfn.losses.links import batch_of_predictions, sigmoid
 from lossfn.pointwise import PointwiseLoss
 
 
@@ -171,6 +171,6 @@ class BiTempered(PointwiseLoss):
         owner = type(self).__name__
         if self.t2 == 1:
             return sigmoid(owner, pred)
-        batch = checked(owner, pred)
+        batch = batch_of_predictions(owner, pred)
         less = batch.ops.tempered_tail(batch.ops.abs(batch.pred), self.t2, 1)
         return batch.finish(batch.xp.where(batch.pred > 0, 1 - less, less))

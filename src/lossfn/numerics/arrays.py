@@ -10,7 +10,7 @@ import numpy as np
 
 from lossfn import checks
 from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.libraries import compatible
 from lossfn.fields import Domain, Parameter
 
 
@@ -41,9 +41,8 @@ def prepare(owner: str, **given: Any) -> Inputs:
     """Return the arguments as real arrays of one dtype; plain numbers take the dtype of the arrays beside them."""
     library = batches.library_of(owner, **given)
     xp = compatible(library)
-    device = next((value.device for value in given.values() if hasattr(value, "device")), None)
     # JAX's tracers have no device, and NumPy needs none.
-    place = {"device": device} if library == "torch" else {}
+    place = {"device": batches.device_of(library, *given.values())} if library == "torch" else {}
     arrays = {name: to_array(owner, name, value, library, place) for name, value in given.items()}
     typed = [array for name, array in arrays.items() if not isinstance(given[name], (bool, int, float))]
     result_dtype = xp.result_type(*(typed or arrays.values()))
@@ -51,7 +50,7 @@ def prepare(owner: str, **given: Any) -> Inputs:
         if not xp.isdtype(result_dtype, ("bool", "integral")):
             raise TypeError(f"{owner}: real numbers are needed; got dtype {result_dtype}")
         result_dtype = xp.asarray(0.0).dtype
-    name = str(result_dtype).removeprefix("torch.")
+    name = batches.dtype_name(result_dtype)
     dtype = getattr(xp, batches.COMPUTE.get(name, name))
     return Inputs(library, tuple(xp.astype(array, dtype, copy=False) for array in arrays.values()), result_dtype)
 

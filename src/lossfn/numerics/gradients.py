@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import compatible, has_float64
+from lossfn.engine.libraries import compatible, has_float64
 from lossfn.engine.primitives import PRIMITIVES
 from lossfn.fields import Domain
 from lossfn.numerics.arrays import check_number, to_array

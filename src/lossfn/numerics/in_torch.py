@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from lossfn.engine import tensors
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.libraries import compatible
 from lossfn.engine.primitives import PRIMITIVES
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lossfn import checks, fields
 from lossfn.engine import batch as batches
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.libraries import compatible
 from lossfn.fields import Domain
 from lossfn.numerics.arrays import check_axis, check_domain, check_number, prepare, to_array
 

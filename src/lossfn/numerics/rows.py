@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lossfn import fields
-from lossfn.engine.namespaces import has_float64
 from lossfn.numerics.arrays import Inputs, check_axis, check_domain, prepare
 from lossfn.numerics.elementwise import xlogy
+from lossfn.reduce import sum_classes
 
 
 class _Row(NamedTuple):
@@ -42,7 +42,7 @@ def _relative_to_largest(inputs: Inputs, axis: int) -> _Row:
     largest = xp.sum(xp.where(is_first, x, 0.0), axis=-1, keepdims=True)
     is_as_infinite = (x == largest) & (xp.abs(largest) == math.inf)
     below = xp.where(is_first | is_as_infinite, 0.0, x - largest)
-    others = _sum(inputs, xp.where(is_first, 0.0, xp.exp(below)))
+    others = sum_classes(xp, xp.where(is_first, 0.0, xp.exp(below)), keepdims=True)
     has_limit = ~xp.any(is_as_infinite & ~is_first, axis=-1, keepdims=True)
     return _Row(largest, below, others, has_limit)
 
@@ -52,13 +52,6 @@ def _move(xp: Any, array: Any, axis: int, to: int) -> Any:
     order = list(range(array.ndim))
     order.insert(to % array.ndim, order.pop(axis))
     return xp.permute_dims(array, tuple(order))
-
-
-def _sum(inputs: Inputs, terms: Any) -> Any:
-    xp = inputs.xp
-    if not has_float64(inputs.library, getattr(terms, "device", None)):
-        return xp.sum(terms, axis=-1, keepdims=True)
-    return xp.astype(xp.sum(terms, axis=-1, keepdims=True, dtype=xp.float64), terms.dtype, copy=False)
 
 
 def logsumexp(x: Any, axis: int = -1) -> Any:

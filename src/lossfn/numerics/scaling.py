@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossfn import fields
-from lossfn.engine.namespaces import compatible
+from lossfn.engine.libraries import compatible
 from lossfn.fields import Domain
 from lossfn.numerics.arrays import check_number, prepare, to_array
 from lossfn.numerics.gradients import leaves, library_of, transform

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lossfn.engine import tensors
 from lossfn.engine.batch import as_array, library_of
-from lossfn.engine.namespaces import compatible
-from lossfn.engine.rows import joined
+from lossfn.engine.libraries import compatible
 
 if TYPE_CHECKING:
     from lossfn.loss import Loss
@@ -33,6 +33,10 @@ def _as_tensor(owner: str, name: str, array: Any, pred: Any) -> Any:
     return as_array(owner, name, array, compatible("torch"), pred.device)
 
 
+def _joined(targets: Sequence[Any]) -> Any:
+    return targets[0] if len(targets) == 1 else tuple(targets)
+
+
 class _Kernel(torch.autograd.Function):
     """A loss whose scaled gradient is computed together with its value.
 
@@ -44,19 +48,19 @@ class _Kernel(torch.autograd.Function):
     def forward(ctx: Any, loss: Loss, options: dict[str, Any], *arguments: Any) -> Any:
         ctx.loss, ctx.options = loss, options
         ctx.save_for_backward(*arguments)
-        pred, weight, mask, *targets = map(tensors.memory, arguments)
-        batch = loss._prepare(pred, joined(tuple(targets)), weight, mask)
-        value, ctx.gradient = loss._both(batch, **options)
-        return tensors.over(value)
+        pred, weight, mask, *targets = map(tensors.numpy_view, arguments)
+        batch = loss._prepare(pred, _joined(targets), weight, mask)
+        value, ctx.gradient = loss._value_and_gradient_of(batch, **options)
+        return tensors.tensor_view(value)
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> Any:
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None or torch.is_grad_enabled():
             pred, weight, mask, *targets = ctx.saved_tensors
-            gradient = ctx.loss.gradient(pred, joined(tuple(targets)), weight=weight, mask=mask, **ctx.options)
+            gradient = ctx.loss.gradient(pred, _joined(targets), weight=weight, mask=mask, **ctx.options)
         else:
-            gradient = tensors.over(gradient)
+            gradient = tensors.tensor_view(gradient)
         return None, None, _product(gradient, upstream), *[None] * (len(ctx.needs_input_grad) - 3)
 
 

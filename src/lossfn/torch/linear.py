@@ -47,7 +47,7 @@ def linear_arrays(arrays: dict[str, Any]) -> dict[str, Any]:
     wide = {name: _as_single(array) for name, array in arrays.items()}
     if not tensors.are_readable(*wide.values()):
         return arrays
-    return {name: tensors.memory(array) for name, array in wide.items()}
+    return {name: tensors.numpy_view(array) for name, array in wide.items()}
 
 
 def _as_single(array: Any) -> Any:
@@ -108,7 +108,7 @@ class _LinearGradient(torch.autograd.Function):
         if rows.reduction != "none":
             return tuple(None if part is None else part * upstream for part in gradient)
         if not torch.is_tensor(rows.features):
-            upstream = tensors.memory(_as_single(upstream))
+            upstream = tensors.numpy_view(_as_single(upstream))
         return tuple(_as_tensors(rows.gradient_of(upstream, wanted), inputs))
 
     @staticmethod

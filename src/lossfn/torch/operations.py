@@ -10,10 +10,11 @@ from typing import Any, NoReturn
 
 import torch
 
+from lossfn import checks
 from lossfn.engine import tensors
 from lossfn.engine.definition import Definition
 from lossfn.engine.namespaces import ArrayNamespace
-from lossfn.engine.rows import RowFunctions, joined
+from lossfn.engine.rows import RowFunctions
 
 
 def evaluate(function: str, definition: Definition, ops: ArrayNamespace, arguments: list[Any]) -> tuple[Any, ...]:
@@ -32,8 +33,9 @@ def evaluate(function: str, definition: Definition, ops: ArrayNamespace, argumen
             return (_Value.apply(*inputs), *_Gradient.apply(*inputs))
         case "hessian":
             return (*_Curvature.apply(function, *inputs),)
-    gradient = _Gradient.apply(*inputs)
-    return (*gradient, *_Curvature.apply(function, *inputs)[len(gradient) :])
+        case "gradient_and_hessian" | "gradient_and_majorizer":
+            return (*_Gradient.apply(*inputs), *_Curvature.apply(function, *inputs)[heads:])
+    raise AssertionError(f"{function} has no rule of differentiation")
 
 
 def refuse_target() -> NoReturn:
@@ -108,24 +110,28 @@ class _Gradient(_Derived):
         return tuple(_sum_of_products(row, moves) for row in _hessian_columns(ctx))
 
 
-class _Curvature(torch.autograd.Function):
-    """Second derivatives; what autograd would make of their formulas is wrong at kinks, so it is refused."""
+class _SecondDerivative(torch.autograd.Function):
+    """What is not differentiated again: autograd would make of its formula what is wrong at kinks."""
 
     generate_vmap_rule = True
-
-    @staticmethod
-    def forward(function: str, definition: Definition, ops: ArrayNamespace, *arguments: Any) -> Any:
-        return definition.evaluate(function, ops, *arguments)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         pass
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Any) -> NoReturn:
-        raise NotImplementedError("losses are differentiated twice; a third derivative is not available")
+    def backward(ctx: Any, *upstream: Any) -> NoReturn:  # noqa: ARG004 (PyTorch's signature)
+        checks.refuse_third_derivative()
 
     jvp = backward
+
+
+class _Curvature(_SecondDerivative):
+    """Second derivatives by the heads."""
+
+    @staticmethod
+    def forward(function: str, definition: Definition, ops: ArrayNamespace, *arguments: Any) -> Any:
+        return definition.evaluate(function, ops, *arguments)
 
 
 def _hessian_columns(ctx: Any) -> list[tuple[Any, ...]]:
@@ -173,7 +179,7 @@ class _RowValue(_Rows):
 
     @staticmethod
     def forward(functions: RowFunctions, ops: ArrayNamespace, scores: Any, *targets: Any) -> Any:
-        return functions.row_value(ops, scores, joined(targets))
+        return functions.row_value(ops, scores, functions.Target(*targets))
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> Any:
@@ -194,7 +200,7 @@ class _RowGradient(_Rows):
 
     @staticmethod
     def forward(functions: RowFunctions, ops: ArrayNamespace, scores: Any, *targets: Any) -> Any:
-        return functions.row_gradient(ops, scores, joined(targets))
+        return functions.row_gradient(ops, scores, functions.Target(*targets))
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> Any:
@@ -209,24 +215,12 @@ class _RowGradient(_Rows):
         return _RowHessianProduct.apply(ctx.functions, ctx.ops, _row_tangent(tangents), *ctx.saved_tensors)
 
 
-class _RowHessianProduct(torch.autograd.Function):
-    """Hessian-vector products; a third derivative is refused."""
-
-    generate_vmap_rule = True
+class _RowHessianProduct(_SecondDerivative):
+    """Hessian-vector products of rows."""
 
     @staticmethod
     def forward(functions: RowFunctions, ops: ArrayNamespace, vector: Any, scores: Any, *targets: Any) -> Any:
-        return functions.row_hessian_product(ops, scores, joined(targets), vector)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: Any) -> NoReturn:
-        raise NotImplementedError("losses are differentiated twice; a third derivative is not available")
-
-    jvp = backward
+        return functions.row_hessian_product(ops, scores, functions.Target(*targets), vector)
 
 
 def _row_tangent(tangents: Sequence[Any]) -> Any:

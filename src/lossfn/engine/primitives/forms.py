@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lossfn.engine.libraries import library_of_namespace
 from lossfn.engine.primitives.coefficients import Polynomial
 from lossfn.engine.primitives.primitive import Primitive
 
@@ -78,7 +79,7 @@ def _join(xp: Any, value: Any, array: Any) -> Any:
     if isinstance(value, bool):
         return xp.asarray(value)
     # JAX tracers have no device; NumPy needs none.
-    device = {"device": array.device} if "torch" in xp.__name__ else {}
+    device = {"device": array.device} if library_of_namespace(xp) == "torch" else {}
     return xp.asarray(value, dtype=array.dtype, **device)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from lossfn.engine.libraries import library_of_namespace
 from lossfn.engine.primitives.forms import none_is_nan
 from lossfn.engine.primitives.primitive import Primitive
 
@@ -35,11 +36,12 @@ def _minimum(xp: Any, a: Any, b: Any) -> Any:
 
 
 def _stop_gradient(xp: Any, x: Any) -> Any:
-    if "torch" in xp.__name__:
-        return x.detach()
-    if "jax" in xp.__name__:
-        # Already imported by whoever made x.
-        return sys.modules["jax"].lax.stop_gradient(x)
+    match library_of_namespace(xp):
+        case "torch":
+            return x.detach()
+        case "jax":
+            # Already imported by whoever made x.
+            return sys.modules["jax"].lax.stop_gradient(x)
     return x
 
 
