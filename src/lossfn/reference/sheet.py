@@ -96,7 +96,7 @@ class Sheet:
                 parameter.symbol,
                 getattr(self.loss, name),
                 defaults[name],
-                _values_of(parameter),
+                parameter.values,
                 self.documentation.parameters.get(name) or _sentence(parameter.doc),
             )
             for name, parameter in declared.items()
@@ -177,17 +177,6 @@ def catalogue_json(families: dict[str, list[Sheet]]) -> str:
     """Return what is declared about losses, as JSON."""
     summaries = [sheet.summary() for sheets in families.values() for sheet in sheets]
     return json.dumps(summaries, indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def _values_of(parameter: Any) -> str:
-    if not isinstance(parameter, fields.Parameter):
-        # Kinds of their own say it themselves.
-        return str(getattr(parameter, "values", ""))
-    if isinstance(parameter.domain, tuple):
-        return "one of " + ", ".join(map(repr, parameter.domain))
-    several = "ascending, each " if parameter.several else ""
-    unit = ", in units of the target" if parameter.in_target_units else ""
-    return f"{several}{parameter.domain.name}{unit}{', or None' if parameter.optional else ''}"
 
 
 def _sentence(text: str) -> str:
