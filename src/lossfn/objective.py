@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lossfn import fields
+from lossfn import checks, fields
 from lossfn.engine import batch as batches
 from lossfn.loss import Loss
 from lossfn.pointwise import PointwiseLoss
@@ -310,8 +310,7 @@ def scipy_objective(
     4.0
     """
     if not isinstance(loss, PointwiseLoss | RowwiseLoss):
-        cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
-        raise TypeError(f"scipy_objective: loss must be a loss such as Huber(delta=1.0); got {loss!r}{cure}")
+        checks.raise_no_loss("scipy_objective", loss)
     domain = refused_scores(loss)
     if domain:
         raise ValueError(f"scipy_objective: scores of a linear model can be any number, but {loss!r} takes {domain}")

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lossfn import checks
 from lossfn.equivalents import Equivalent
 from lossfn.loss import Loss
 from lossfn.objective import refused_scores
@@ -212,8 +213,7 @@ def check_loss(owner: str, loss: Any) -> BoostedLoss:
     """Return a loss that trees can train, or say why they cannot."""
     if not isinstance(loss, PointwiseLoss | RowwiseLoss):
         what = "a loss such as Huber(delta=1.0)" if isinstance(loss, Loss | type) else "a loss of lossfn"
-        cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
-        raise TypeError(f"{owner}: loss must be {what}; got {loss!r}{cure}")
+        checks.raise_no_loss(owner, loss, what)
     if len(loss.target_parts) > 1 or (isinstance(loss, RowwiseLoss) and loss.task != "multiclass"):
         raise ValueError(f"{owner} cannot train {loss!r}: its target is not a single number a row")
     domain = refused_scores(loss)
