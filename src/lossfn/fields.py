@@ -56,6 +56,11 @@ class Domain:
         """Whether only finitely many values are members."""
         return bool(self.members)
 
+    @property
+    def takes_any_score(self) -> bool:
+        """Whether the scores of a model, which may be of any size and sign, are members."""
+        return not self.members and math.isinf(self.low) and math.isinf(self.high)
+
     def condition(self, xp: Any, x: Any) -> Any:
         """Whether ``x`` is a member, as an expression over primitives. NaN never is one."""
         if self.members:

@@ -353,7 +353,7 @@ def refused_scores(loss: PointwiseLoss | RowwiseLoss) -> str:
     if isinstance(loss, RowwiseLoss):
         inputs = str(getattr(loss, "inputs", "logits"))
         return "" if inputs == "logits" else f"{inputs.replace('_', '-')}; use inputs='logits'"
-    if -1e300 in loss.prediction and 1e300 in loss.prediction:
+    if loss.prediction.takes_any_score:
         return ""
     advice = "use inputs='logits'" if hasattr(loss, "inputs") else loss.prediction.cure
     return f"{loss.prediction.name}{f'; {advice}' if advice else ''}"

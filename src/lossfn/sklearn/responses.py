@@ -73,7 +73,7 @@ def _lives_on_margins(loss: PointwiseLoss | RowwiseLoss) -> bool:
 def _takes_scores(loss: PointwiseLoss | RowwiseLoss) -> bool:
     if isinstance(loss, RowwiseLoss):
         return _inputs(loss) == "logits"
-    return -1e300 in loss.prediction and 1e300 in loss.prediction
+    return loss.prediction.takes_any_score
 
 
 def _inputs(loss: RowwiseLoss) -> str:
