@@ -13,6 +13,7 @@ from typing import Any
 
 from lossfn import fields
 from lossfn.equivalents import Equivalent
+from lossfn.pointwise import PointwiseLoss
 from lossfn.reference.docstring import Docstring, read_docstring
 from lossfn.registry import Entry, snake_case
 
@@ -106,13 +107,13 @@ class Sheet:
     def formulas(self) -> dict[str, str]:
         """Value, gradient and Hessian in LaTeX, without the definition of their variable; of some losses, fewer."""
         names = {"loss": "formula", "gradient": "gradient_formula", "Hessian": "hessian_formula"}
-        whole = {name: getattr(self.loss, attribute, "") for name, attribute in names.items()}
+        whole = {name: getattr(self.loss, attribute) for name, attribute in names.items()}
         return {name: formula.split(DEFINITIONS)[0] for name, formula in whole.items() if formula}
 
     @property
     def definitions(self) -> list[str]:
         """What the variables of the formulas stand for, in LaTeX."""
-        return getattr(self.loss, "formula", "").split(DEFINITIONS)[1:]
+        return list(self.loss.formula.split(DEFINITIONS)[1:])
 
     @property
     def variable(self) -> str:
@@ -212,7 +213,7 @@ def _predictions(loss: Any) -> str:
 
 
 def _spikes(loss: Any) -> str:
-    where = "jumps" if getattr(loss, "smoothness", 0) < 0 else "kinks"
+    where = "jumps" if isinstance(loss, PointwiseLoss) and loss.smoothness < 0 else "kinks"
     return f"leaves out infinite spikes at the {where}" if loss.hessian_is_partial else ""
 
 
