@@ -79,6 +79,15 @@ class Number(Parameter):
         return (_valid_numbers if self.several else valid_number)(self.domain, owner, name, value)
 
 
+def is_exactly(value: Any, *numbers: float) -> bool:
+    """Whether a parameter is one of these numbers, for expressions that have another form there.
+
+    The numbers are ``structural`` ones. All others are recorded as a symbol, which compares with nothing: one form
+    serves them all.
+    """
+    return isinstance(value, float) and value in numbers
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choice(Parameter):
     """A parameter that is one of a few values, each with an expression of its own."""
