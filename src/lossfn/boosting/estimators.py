@@ -11,10 +11,8 @@ import numpy as np
 from lossfn.extras import needs
 
 with needs("lossfn.boosting's estimators", "sklearn"):
-    import sklearn as _sklearn  # noqa: F401 (for the message)
-
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from lossfn.loss import Loss
 from lossfn.losses.regression import SquaredError
