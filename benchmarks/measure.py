@@ -66,7 +66,9 @@ class Score:
             self.left_out[reason] += 1
             return
         if not entry.numbers:
-            self.overflows, self.wrong_overflows, self.overflow_place = self.overflows + 1, 1, place()
+            self.overflows += 1
+            self.wrong_overflows += 1
+            self.overflow_place = place()
             return
         units, exact = min((error(number, entry.sensitivity, got, info), abs(number)) for number in entry.numbers)
         if exact > mpmath.mpf(float(info.max)):

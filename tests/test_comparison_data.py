@@ -6,7 +6,7 @@ import pytest
 
 from lossfn.comparison import DataError
 from lossfn.comparison.data import read_data
-from lossfn.comparison.preparation import prepare, robust_scale, weighted_quantile
+from lossfn.comparison.preparation import lower_quantile, prepare, robust_scale
 
 RNG = np.random.default_rng(0)
 ROWS = 40
@@ -212,7 +212,7 @@ def test_weight_two_counts_like_two_rows():
     weight = RNG.integers(1, 4, size=15)
     repeated = np.repeat(values, weight)
     for level in (0.1, 0.5, 0.9):
-        assert weighted_quantile(values, level, weight) == weighted_quantile(repeated, level, np.ones(len(repeated)))
+        assert lower_quantile(values, level, weight) == lower_quantile(repeated, level, np.ones(len(repeated)))
     assert robust_scale(values, weight) == pytest.approx(robust_scale(repeated, np.ones(len(repeated))))
 
 

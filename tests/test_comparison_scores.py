@@ -17,7 +17,7 @@ from lossfn.comparison.evidence import gradient_curve, judge_balance, judge_spre
 from lossfn.comparison.noise import judge_noise
 from lossfn.comparison.output import write_atomically
 from lossfn.comparison.recommendation import recommend
-from lossfn.comparison.scores import HeldOut, balanced_accuracy, expected_calibration_error, scores_for
+from lossfn.comparison.scores import HeldOut, balanced_accuracy, calibration_error, scores_for
 from lossfn.comparison.units import in_units, is_scalable, penalty_unit, training_units
 from lossfn.comparison.verdicts import judge, summarise
 
@@ -73,8 +73,8 @@ def test_binary_scores_by_hand():
 
 def test_calibration_error_counts_every_row():
     # A model that is always wrong and certain: the bin of 1 is closed, the error is 1.
-    assert expected_calibration_error(held_out([0, 0], [1.0, 1.0])) == 1.0
-    assert expected_calibration_error(held_out([1, 1], [0.0, 0.0])) == 1.0
+    assert calibration_error(held_out([0, 0], [1.0, 1.0])) == 1.0
+    assert calibration_error(held_out([1, 1], [0.0, 0.0])) == 1.0
     probability = RNG.uniform(size=500)
     label = (RNG.uniform(size=500) < probability).astype(float)
     rows = held_out(label, probability)
@@ -82,7 +82,7 @@ def test_calibration_error_counts_every_row():
     by_hand = sum(
         (bins == b).mean() * abs(probability[bins == b].mean() - label[bins == b].mean()) for b in np.unique(bins)
     )
-    assert expected_calibration_error(rows) == pytest.approx(by_hand)
+    assert calibration_error(rows) == pytest.approx(by_hand)
     assert 0 < by_hand < 0.1
 
 

@@ -28,6 +28,8 @@ from lossfn import (
     SquaredError,
     fields,
 )
+from lossfn.reference.figure import pictured
+from lossfn.reference.sheet import Sheet
 
 
 class Cauchy(lossfn.PointwiseLoss):
@@ -39,13 +41,22 @@ class Cauchy(lossfn.PointwiseLoss):
         return xp.log1psq((pred - target) / self.scale)
 
 
+class WholePower(lossfn.PointwiseLoss):
+    """A loss whose parameter counts something."""
+
+    power: int = fields.count(default=2, symbol="n", doc="power of the distance")
+
+    def expression(self, xp, pred, target):
+        return math.prod([xp.abs(pred - target)] * self.power)
+
+
 Welsch = lossfn.define("Welsch", lambda xp, pred, target, c: 1 - xp.exp(-(((pred - target) / c) ** 2)), c=1.0)
 TwoHeads = lossfn.define(
     "TwoHeads",
     lambda xp, pred, target: xp.exp(pred[0]) * (pred[1] - target) ** 2 - pred[0],
     heads=("precision", "location"),
 )
-OWN = [Cauchy(scale=2.0), Welsch(c=1.5), TwoHeads()]
+OWN = [Cauchy(scale=2.0), WholePower(4), Welsch(c=1.5), TwoHeads()]
 
 
 def data(loss, size=40):
@@ -109,6 +120,16 @@ def test_parameters_of_a_defined_loss():
     assert bounded.__doc__ == "Square of one's own."
     with raises(ValueError, "Bounded: c must be a finite number > 0", "-1"):
         bounded(c=-1)
+
+
+def test_a_whole_number_shapes_the_expression():
+    assert WholePower(3).elementwise([2.0, -1.0], [0.0, 1.0]).tolist() == [8.0, 8.0]
+    assert WholePower(1).formula.startswith(r"\left|r\right|")
+    with raises(TypeError, "WholePower: power must be an integer >= 1", "1.5"):
+        WholePower(1.5)
+    sheet = Sheet(WholePower())
+    assert sheet.parameters[0].values == "an integer >= 1"
+    assert pictured([WholePower(), WholePower(3)]) == [WholePower()]
 
 
 def test_targets_and_predictions_of_a_defined_loss_are_checked():

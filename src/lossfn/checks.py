@@ -39,6 +39,12 @@ def check_reduction(owner: str, reduction: str, denominator: Any) -> None:
         raise ValueError(f"{owner}: denominator must be a finite number > 0; got {denominator!r}")
 
 
+def raise_no_loss(owner: str, loss: Any, expected: str = "a loss such as Huber(delta=1.0)") -> NoReturn:
+    """Report what was given instead of a loss; many of them have names, as texts."""
+    cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
+    raise TypeError(f"{owner}: loss must be {expected}; got {loss!r}{cure}")
+
+
 def check_shapes(owner: str, pred: tuple[int, ...], target: tuple[int, ...], heads: tuple[str, ...]) -> None:
     """Refuse shapes that do not belong together: nothing broadcasts a prediction against a target."""
     if len(heads) > 1:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
+from lossfn.parameters import Parameter, declared
 
-@dataclass(frozen=True)
-class ClassWeights:
+
+@dataclass(frozen=True, kw_only=True)
+class ClassWeights(Parameter):
     """A parameter with one weight for each class, kept as a tuple so that losses stay hashable."""
 
-    doc: str
-    symbol: ClassVar[str] = "w"
-    values: ClassVar[str] = "one finite number >= 0 for each class, or None"
-    in_target_units: ClassVar[bool] = False
+    symbol: str = "w"
+
+    @property
+    def values(self) -> str:
+        """Which values it takes."""
+        return "one finite number >= 0 for each class, or None"
 
     def validate(self, owner: str, name: str, value: Any) -> Any:
         """Return a tuple of floats, or ``None``."""
@@ -42,14 +45,14 @@ class ClassWeights:
         return weights
 
 
-@dataclass(frozen=True)
-class ClassIndex:
+@dataclass(frozen=True, kw_only=True)
+class ClassIndex(Parameter):
     """An optional parameter that is an integer."""
 
-    doc: str
-    symbol: ClassVar[str] = ""
-    values: ClassVar[str] = "an integer, or None"
-    in_target_units: ClassVar[bool] = False
+    @property
+    def values(self) -> str:
+        """Which values it takes."""
+        return "an integer, or None"
 
     def validate(self, owner: str, name: str, value: Any) -> Any:
         """Return an int, or ``None``."""
@@ -62,9 +65,9 @@ class ClassIndex:
 
 def class_weights(*, default: tuple[float, ...] | None, doc: str) -> Any:
     """Declare a parameter with one number >= 0 for each class, or ``None``."""
-    return dataclasses.field(default=default, metadata={"parameter": ClassWeights(doc)})
+    return declared(default, ClassWeights(doc=doc))
 
 
 def class_index(*, default: None, doc: str) -> Any:
     """Declare an optional parameter that is an integer."""
-    return dataclasses.field(default=default, metadata={"parameter": ClassIndex(doc)})
+    return declared(default, ClassIndex(doc=doc))

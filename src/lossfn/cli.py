@@ -13,8 +13,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-# What the `cli` extra installs, as modules.
-NEEDED = ("typer", "rich", "jinja2", "latex2mathml", "matplotlib", "pandas", "pyarrow", "sklearn")
+from lossfn.extras import OF_CLI
 
 INTERRUPTED = 130
 
@@ -25,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A terminal that cannot show a character shows a question mark, instead of ending in an exception.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in OF_CLI if importlib.util.find_spec(name) is None]
     if missing:
         return _fail(f'the command line needs {", ".join(missing)}: pip install "lossfn[cli]"', 2)
     try:

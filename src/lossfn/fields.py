@@ -1,4 +1,4 @@
-"""Declared parameters and domains: data about a loss, from which validation, tests and kernels derive."""
+"""Domains, and how a loss declares its parameters: data, from which validation, tests and kernels derive."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
+
+from lossfn.parameters import Choice, Count, Number, Parameter, declared
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Domain:
     def is_discrete(self) -> bool:
         """Whether only finitely many values are members."""
         return bool(self.members)
+
+    @property
+    def takes_any_score(self) -> bool:
+        """Whether the scores of a model, which may be of any size and sign, are members."""
+        return not self.members and math.isinf(self.low) and math.isinf(self.high)
 
     def condition(self, xp: Any, x: Any) -> Any:
         """Whether ``x`` is a member, as an expression over primitives. NaN never is one."""
@@ -203,87 +210,8 @@ POSITIVE_FRACTION = Domain("a number in (0, 1]", 0.0, 1.0, open_low=True, exampl
 HALF_OPEN_FRACTION = Domain("a number in [0, 1)", 0.0, 1.0, open_high=True)
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """What a loss declares about one of its parameters.
-
-    ``structural`` values stay plain Python numbers inside ``expression`` and give a kernel of their own (a power that
-    is exactly 2); every other number is a symbol, so that one kernel serves all of them. Parameters whose domain is
-    a tuple of choices are always structural. ``several`` values form an ascending tuple, each a symbol of its own.
-    """
-
-    domain: Domain | tuple[Any, ...]
-    symbol: str
-    doc: str
-    structural: tuple[float, ...] = ()
-    optional: bool = False
-    in_target_units: bool = False
-    several: bool = False
-
-    def is_symbolic(self, value: Any) -> bool:
-        """Whether this value enters the expression as a symbol."""
-        return isinstance(self.domain, Domain) and value is not None and value not in self.structural
-
-    def validate(self, owner: str, name: str, value: Any) -> Any:
-        """Return the value in canonical type or raise, naming the loss, the parameter and the cure."""
-        if isinstance(self.domain, tuple):
-            # The declared one: 1 equals True. Arrays equal nothing as a whole.
-            found = None if isinstance(value, np.ndarray) else [choice for choice in self.domain if choice == value]
-            if not found:
-                choices = ", ".join(repr(choice) for choice in self.domain)
-                raise ValueError(f"{owner}: {name} must be one of {choices}; got {value!r}")
-            return found[0]
-        if value is None and self.optional:
-            return None
-        if self.several:
-            return _valid_numbers(self.domain, owner, name, value)
-        return _valid_number(self.domain, owner, name, value)
-
-
-def _valid_number(domain: Domain, owner: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{owner}: {name} must be a number, {domain.name}; got {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:
-        # A whole number of hundreds of digits: shown as infinite, too.
-        number = math.inf if value > 0 else -math.inf
-    if number not in domain:
-        shown = repr(value) if math.isfinite(number) else str(number)
-        raise ValueError(f"{owner}: {name} must be {domain.name}; got {shown}")
-    return number
-
-
-def _valid_numbers(domain: Domain, owner: str, name: str, value: Any) -> tuple[float, ...]:
-    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) < 2:
-        raise TypeError(f"{owner}: {name} must be a tuple of two or more numbers; got {value!r}")
-    numbers = tuple(_valid_number(domain, owner, f"{name}[{i}]", number) for i, number in enumerate(value))
-    if any(first >= second for first, second in pairwise(numbers)):
-        raise ValueError(f"{owner}: {name} must ascend, without repetition; got {value!r}")
-    return numbers
-
-
-@dataclass(frozen=True)
-class Count:
-    """A parameter that is a whole number of at least 1."""
-
-    symbol: str
-    doc: str
-    values: ClassVar[str] = "an integer >= 1"
-    in_target_units: ClassVar[bool] = False
-
-    def validate(self, owner: str, name: str, value: Any) -> int:
-        """Return an int."""
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{owner}: {name} must be an integer >= 1; got {value!r}")
-        if value < 1:
-            raise ValueError(f"{owner}: {name} must be an integer >= 1; got {value}")
-        return int(value)
-
-
-def _declare(default: Any, domain: Domain | tuple[Any, ...], symbol: str, doc: str, **options: Any) -> Any:
-    parameter = Parameter(domain, symbol, doc, **options)
-    return dataclasses.field(default=default, metadata={"parameter": parameter})
+def _declare(default: Any, domain: Domain, symbol: str, doc: str, **options: Any) -> Any:
+    return declared(default, Number(domain=domain, symbol=symbol, doc=doc, **options))
 
 
 # Type checkers recognise a default only by its keyword.
@@ -348,7 +276,7 @@ def open_fractions(*, default: tuple[float, ...], symbol: str, doc: str) -> Any:
 
 def choice(*, default: Any, options: tuple[Any, ...], doc: str) -> Any:
     """Declare a parameter that is one of a few values, each with an expression of its own."""
-    return _declare(default, options, "", doc)
+    return declared(default, Choice(options=options, doc=doc))
 
 
 def positive_fraction(*, default: float, symbol: str, doc: str, **options: Any) -> Any:
@@ -358,7 +286,7 @@ def positive_fraction(*, default: float, symbol: str, doc: str, **options: Any) 
 
 def count(*, default: int, symbol: str, doc: str) -> Any:
     """Declare a parameter that is an integer >= 1."""
-    return dataclasses.field(default=default, metadata={"parameter": Count(symbol, doc)})
+    return declared(default, Count(symbol=symbol, doc=doc))
 
 
 def parameters_of(loss_class: type) -> dict[str, Parameter]:

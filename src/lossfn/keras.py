@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Self
 
+from lossfn import checks
 from lossfn.extras import needs
 
 try:
@@ -108,8 +109,7 @@ class KerasLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras ships no type
                 "set the environment variable KERAS_BACKEND to torch or jax before keras is imported"
             )
         if not isinstance(loss, Loss):
-            cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
-            raise TypeError(f"as_loss: loss must be a loss such as Huber(delta=1.0); got {loss!r}{cure}")
+            checks.raise_no_loss("as_loss", loss)
         if reduction not in REDUCTIONS:
             raise ValueError(f"as_loss: reduction must be one of {', '.join(map(str, REDUCTIONS))}; got {reduction!r}")
         super().__init__(name=name or snake_case(type(loss).__name__), reduction=reduction, dtype=dtype)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lossfn import fields
+from lossfn import checks, fields
 from lossfn.engine import batch as batches
 from lossfn.loss import Loss
 from lossfn.pointwise import PointwiseLoss
@@ -310,8 +310,7 @@ def scipy_objective(
     4.0
     """
     if not isinstance(loss, PointwiseLoss | RowwiseLoss):
-        cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
-        raise TypeError(f"scipy_objective: loss must be a loss such as Huber(delta=1.0); got {loss!r}{cure}")
+        checks.raise_no_loss("scipy_objective", loss)
     domain = refused_scores(loss)
     if domain:
         raise ValueError(f"scipy_objective: scores of a linear model can be any number, but {loss!r} takes {domain}")
@@ -354,7 +353,7 @@ def refused_scores(loss: PointwiseLoss | RowwiseLoss) -> str:
     if isinstance(loss, RowwiseLoss):
         inputs = str(getattr(loss, "inputs", "logits"))
         return "" if inputs == "logits" else f"{inputs.replace('_', '-')}; use inputs='logits'"
-    if -1e300 in loss.prediction and 1e300 in loss.prediction:
+    if loss.prediction.takes_any_score:
         return ""
     advice = "use inputs='logits'" if hasattr(loss, "inputs") else loss.prediction.cure
     return f"{loss.prediction.name}{f'; {advice}' if advice else ''}"

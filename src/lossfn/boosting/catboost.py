@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from lossfn.rowwise import RowwiseLoss
+from lossfn.loss import Loss
 
 from .curvature import BoostedLoss, is_safe
 from .engines import Array, Engine, import_engine, taken
@@ -267,4 +267,4 @@ class CatBoostEngine(Engine):
 
 
 def _has_several_outputs(loss: BoostedLoss | None) -> bool:
-    return isinstance(loss, RowwiseLoss) or len(getattr(loss, "heads", "1")) > 1
+    return isinstance(loss, Loss) and loss.takes_vectors

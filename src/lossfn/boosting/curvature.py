@@ -32,8 +32,18 @@ def is_safe(loss: BoostedLoss) -> bool:
 
     Robust losses of a residual need it: far out they have a slope, but hardly any curvature.
     """
-    is_smooth = not loss.hessian_is_partial and getattr(loss, "smoothness", math.inf) >= 2
-    return loss.convex and is_smooth and not getattr(loss, "even_with_decreasing_weight", False)
+    is_smooth = not loss.hessian_is_partial and not _bends_abruptly(loss)
+    return loss.convex and is_smooth and not has_decreasing_weight(loss)
+
+
+def has_decreasing_weight(loss: BoostedLoss) -> bool:
+    """Whether a loss is an even one of a residual whose gradient / residual decreases: then that ratio majorizes it."""
+    return isinstance(loss, PointwiseLoss) and loss.even_with_decreasing_weight
+
+
+def _bends_abruptly(loss: BoostedLoss) -> bool:
+    """Whether the curvature is not continuous; losses of rows that have kinks say so by ``hessian_is_partial``."""
+    return isinstance(loss, PointwiseLoss) and loss.smoothness < 2
 
 
 def is_majorized_at_kinks(loss: BoostedLoss) -> bool:
@@ -51,7 +61,7 @@ def default_curvature(loss: BoostedLoss, sets_leaves: bool = False) -> str:
     """
     if loss.hessian_is_partial:
         return "majorizing" if is_majorized_at_kinks(loss) and not sets_leaves else "exact"
-    return "majorizing" if getattr(loss, "even_with_decreasing_weight", False) else "exact"
+    return "majorizing" if has_decreasing_weight(loss) else "exact"
 
 
 def gradient_and_curvature(
@@ -90,7 +100,7 @@ def gradient_and_curvature(
     floor = of_the_whole(gradient)
     if asked == "exact":
         curvature = np.maximum(curvature, floor)
-    if loss.gradient_lipschitz is None and getattr(loss, "smoothness", math.inf) < 2:
+    if loss.gradient_lipschitz is None and _bends_abruptly(loss):
         curvature = np.minimum(curvature, MOST_ROWS * floor)
     return gradient, curvature
 
@@ -144,7 +154,7 @@ def fitted(
 
 def _excess(loss: BoostedLoss, scores: Any, target: Any, kept: Any, outputs: int) -> np.ndarray:
     """Return what the loss of each row that is kept exceeds its lower bound by, for each output (N, H)."""
-    if outputs > 1 and getattr(loss, "of_residuals", False):
+    if outputs > 1 and isinstance(loss, PointwiseLoss) and loss.of_residuals:
         # Of one head alone, while the others are at the target.
         heads = (np.where(np.arange(outputs) == head, scores, target[:, None]) for head in range(outputs))
         values = [loss(alone, target, mask=kept, reduction="none")[kept] for alone in heads]

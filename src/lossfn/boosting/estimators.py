@@ -11,10 +11,8 @@ import numpy as np
 from lossfn.extras import needs
 
 with needs("lossfn.boosting's estimators", "sklearn"):
-    import sklearn as _sklearn  # noqa: F401 (for the message)
-
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from lossfn.loss import Loss
 from lossfn.losses.regression import SquaredError
@@ -44,7 +42,7 @@ class BoostedModel(LossParameters):
 
     def __init__(
         self,
-        loss: Loss | None,
+        loss: Loss | None = None,
         *,
         engine: str = "lightgbm",
         curvature: str | None = None,
@@ -301,29 +299,6 @@ class BoostedClassifier(ClassLabels, BoostedModel):
     """
 
     _instead = "BoostedRegressor"
-
-    def __init__(
-        self,
-        loss: Loss | None = None,
-        *,
-        engine: str = "lightgbm",
-        curvature: str | None = None,
-        refit_leaves: bool | None = None,
-        n_estimators: int = 100,
-        learning_rate: float = 0.1,
-        random_state: int | None = None,
-        **engine_params: Any,
-    ) -> None:
-        super().__init__(
-            loss,
-            engine=engine,
-            curvature=curvature,
-            refit_leaves=refit_leaves,
-            n_estimators=n_estimators,
-            learning_rate=learning_rate,
-            random_state=random_state,
-            **engine_params,
-        )
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to features (n, p), where NaN means missing, and labels (n,)."""

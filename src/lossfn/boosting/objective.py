@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lossfn import checks
 from lossfn.equivalents import Equivalent
 from lossfn.loss import Loss
 from lossfn.objective import refused_scores
@@ -19,6 +20,7 @@ from .curvature import (
     as_in_engine,
     default_curvature,
     gradient_and_curvature,
+    has_decreasing_weight,
     is_majorized_at_kinks,
 )
 
@@ -87,7 +89,8 @@ class Objective:
         curvature is a share of a row or a count, nothing changes, nor where it is the engine's own.
         """
         loss = self.loss
-        if self.curvature == "engine" or loss.task != "regression" or getattr(loss, "link", "") != "identity":
+        is_in_units = isinstance(loss, PointwiseLoss) and loss.task == "regression" and loss.link == "identity"
+        if self.curvature == "engine" or not is_in_units:
             return
         rows = len(target)
         scores = np.tile(start, (rows, 1)) if len(start) > 1 else np.full(rows, start[0])
@@ -142,7 +145,7 @@ class Objective:
         if self.curvature in ("majorizing", "diagonal_bound"):
             asked = "majorizing" if isinstance(loss, PointwiseLoss) else self.curvature
             has_bound = loss.gradient_lipschitz is not None and len(outputs_of(loss)) <= 1
-            if not has_bound and not getattr(loss, "even_with_decreasing_weight", False):
+            if not has_bound and not has_decreasing_weight(loss):
                 raise ValueError(
                     f"{owner}: {loss!r} has no {asked} curvature: its second derivative has no finite bound; use "
                     "curvature='exact'"
@@ -212,13 +215,12 @@ def check_loss(owner: str, loss: Any) -> BoostedLoss:
     """Return a loss that trees can train, or say why they cannot."""
     if not isinstance(loss, PointwiseLoss | RowwiseLoss):
         what = "a loss such as Huber(delta=1.0)" if isinstance(loss, Loss | type) else "a loss of lossfn"
-        cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
-        raise TypeError(f"{owner}: loss must be {what}; got {loss!r}{cure}")
+        checks.raise_no_loss(owner, loss, what)
     if len(loss.target_parts) > 1 or (isinstance(loss, RowwiseLoss) and loss.task != "multiclass"):
         raise ValueError(f"{owner} cannot train {loss!r}: its target is not a single number a row")
     domain = refused_scores(loss)
     if domain:
         raise ValueError(f"{owner}: raw scores of trees can be any number, but {loss!r} takes {domain}")
-    if getattr(loss, "smoothness", 0) < 0:
+    if isinstance(loss, PointwiseLoss) and loss.smoothness < 0:
         raise ValueError(f"{owner} cannot train {loss!r}: it is constant between its jumps, so that no gradient leads")
     return loss

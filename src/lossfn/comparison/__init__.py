@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .problems import DataError, optional_libraries
+from lossfn.extras import needs
+
+from .problems import DataError
 from .result import (
     BalanceEvidence,
     ClassesEvidence,
@@ -48,7 +50,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # The records are light; scikit-learn is loaded by whoever compares, not by whoever reads a result.
     if name == "compare":
-        with optional_libraries("lossfn.compare"):
+        with needs("lossfn.compare", "cli"):
             from .study import compare
 
         return compare

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from .noise import judge_noise
-from .preparation import robust_scale, weighted_quantile
+from .preparation import lower_quantile, robust_scale
 from .result import (
     BalanceEvidence,
     ClassesEvidence,
@@ -84,7 +84,7 @@ def judge_tails(residuals: FloatArray) -> TailEvidence:
     """Measure how much more often than Gaussian noise the residuals go far astray."""
     ones = np.ones(len(residuals))
     sigma = robust_scale(residuals, ones)
-    beyond = float(np.mean(np.abs(residuals - weighted_quantile(residuals, 0.5, ones)) > 3 * sigma))
+    beyond = float(np.mean(np.abs(residuals - lower_quantile(residuals, 0.5, ones)) > 3 * sigma))
     kurtosis, skewness = float(stats.kurtosis(residuals)), float(stats.skew(residuals))
     # Twice the standard error of the kurtosis of Gaussian noise: anything inside is no sign of tails.
     noise = 2 * np.sqrt(24 / len(residuals))

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from lossfn.boosting import BoostedClassifier, BoostedRegressor
-from lossfn.boosting.engines import engine_of
+from lossfn.boosting.engines import ENGINES, engine_of
 from lossfn.sklearn import LinearClassifier, LinearRegressor
 
 from .problems import DataError
@@ -127,8 +127,6 @@ class Linear:
         return Fitted(decision, not any(issubclass(warning.category, ConvergenceWarning) for warning in caught))
 
 
-ENGINE_NAMES = {"lightgbm": "LightGBM", "xgboost": "XGBoost", "catboost": "CatBoost"}
-
 LEARNING_RATE = 0.2
 
 # Shallow trees, which few rows can fill. The engines' own regularisation stays as it is.
@@ -157,7 +155,7 @@ class Boosted:
     @property
     def info(self) -> ModelInfo:
         """What the report says of the model."""
-        name = ENGINE_NAMES[self.engine]
+        name = engine_of("lossfn.compare", self.engine).name
         meaning = (
             f"The model is an ensemble of shallow trees, boosted by {name} from the best constant of each loss with "
             f"learning rate {LEARNING_RATE:g}."
@@ -209,8 +207,8 @@ def model_of(name: str, l2: float | None) -> Model:
     """Return a kind of model by its name, with the strength of its penalty where it has one."""
     if name == "linear":
         return Linear(l2)
-    if name not in ENGINE_NAMES:
-        raise DataError(f"model must be one of {', '.join(('linear', *ENGINE_NAMES))}, not {name!r}")
+    if name not in ENGINES:
+        raise DataError(f"model must be one of {', '.join(('linear', *ENGINES))}, not {name!r}")
     if l2 is not None:
         raise DataError(f"l2 is the penalty of the linear model, and the model is {name}: leave it out")
     return Boosted(name)

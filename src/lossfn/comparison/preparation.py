@@ -49,10 +49,11 @@ def prepare(features: Features, weight: FloatArray, train: IntArray, test: IntAr
         return fitted, pipeline.transform(features.frame.iloc[test])
 
 
-def weighted_quantile(values: FloatArray, level: float, weight: FloatArray) -> float:
+def lower_quantile(values: FloatArray, level: float, weight: FloatArray) -> float:
     """Return the smallest value at or below which the share `level` of the weight lies.
 
-    With this definition a row of weight 2 counts exactly like two rows.
+    With this definition a row of weight 2 counts exactly like two rows, and the quantile is one of the values: unlike
+    ``lossfn.constant.weighted_quantile``, which takes the middle where two values would do.
     """
     return float(np.quantile(values, level, weights=weight, method="inverted_cdf"))
 
@@ -63,8 +64,8 @@ def robust_scale(values: FloatArray, weight: FloatArray) -> float:
     It is 1.4826 times the median absolute deviation from the median; where more than half of the values agree, so
     that this is zero, the mean absolute deviation takes its place. It is zero only when all values agree.
     """
-    deviation = np.abs(values - weighted_quantile(values, 0.5, weight))
-    scale = MAD_TO_SIGMA * weighted_quantile(deviation, 0.5, weight)
+    deviation = np.abs(values - lower_quantile(values, 0.5, weight))
+    scale = MAD_TO_SIGMA * lower_quantile(deviation, 0.5, weight)
     return scale if scale > 0 else MEAN_DEVIATION_TO_SIGMA * float(np.average(deviation, weights=weight))
 
 

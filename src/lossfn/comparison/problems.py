@@ -1,9 +1,6 @@
-"""The error that bad data raise, how rows are named in it, and what to install where a library is missing."""
+"""The error that bad data raise, and how rows are named in it."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +19,3 @@ def first_rows(bad: npt.NDArray[np.bool_], count: int = 5) -> str:
         if len(places) == 1
         else (f" (rows {shown}{', ...' if len(places) > count else ''}, counting from 0)")
     )
-
-
-@contextmanager
-def optional_libraries(purpose: str) -> Iterator[None]:
-    """Say which extra to install where a library is missing that only comparing needs."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        library = (error.name or str(error)).partition(".")[0]
-        raise ImportError(f"{purpose} needs {library}, an optional extra: pip install 'lossfn[cli]'") from error

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from lossfn.extras import needs
+
 from .output import plain_json, write_atomically
-from .problems import optional_libraries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -315,7 +316,7 @@ class Comparison:
     @property
     def table(self) -> pd.DataFrame:
         """Mean scores, one row a loss, one column a score; NaN where a loss cannot give the score."""
-        with optional_libraries("a table"):
+        with needs("a table", "cli"):
             import pandas as pd
 
         rows = {
@@ -351,7 +352,7 @@ class Comparison:
 
     def to_html(self, path: str | Path | None = None) -> str:
         """Return a self-contained HTML report; with `path`, also write it there (whole or not at all)."""
-        with optional_libraries("a report"):
+        with needs("a report", "cli"):
             from .report import render_html
 
         text: str = render_html(self)

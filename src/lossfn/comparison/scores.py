@@ -92,7 +92,7 @@ def _brier(rows: HeldOut) -> float:
     return float(np.average((rows.prediction - rows.target) ** 2, weights=rows.weight))
 
 
-def expected_calibration_error(rows: HeldOut, bins: int = CALIBRATION_BINS) -> float:
+def calibration_error(rows: HeldOut, bins: int = CALIBRATION_BINS) -> float:
     """Return the mean gap between the predicted probability of class 1 and its frequency, over equal bins of [0, 1].
 
     Every row counts, a probability of exactly 1 in the last bin. The number is positive even for a perfectly
@@ -184,7 +184,7 @@ BINARY_SCORES = (
             f"Mean gap between predicted probability and frequency over {CALIBRATION_BINS} equal bins. It tells "
             "nothing about sharpness, and is above zero even for a calibrated model, the more so the fewer the rows.",
         ),
-        expected_calibration_error,
+        calibration_error,
     ),
     Score(
         ScoreInfo(

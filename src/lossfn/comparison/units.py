@@ -18,7 +18,7 @@ from lossfn import fields
 from lossfn.combine import WeightedSum
 from lossfn.fields import Domain
 
-from .preparation import TargetScale, robust_scale, weighted_quantile
+from .preparation import TargetScale, lower_quantile, robust_scale
 from .result import FloatArray
 
 _FACTOR = 4.0
@@ -65,7 +65,7 @@ def training_units(loss: Any, target: FloatArray, weight: FloatArray) -> TargetS
         return TargetScale()
     if loss.link == "identity" and loss.target == fields.REAL and loss.of_residual:
         scale = (robust_scale(target, weight) or 1.0) if is_scalable(loss) else 1.0
-        return TargetScale(weighted_quantile(target, 0.5, weight), scale)
+        return TargetScale(lower_quantile(target, 0.5, weight), scale)
     if is_scalable(loss):
         return TargetScale(0.0, float(np.average(np.abs(target), weights=weight)) or 1.0)
     return TargetScale()
@@ -89,7 +89,7 @@ def penalty_unit(loss: Any, target: FloatArray, weight: FloatArray) -> float:
     """
     if loss.task != "regression" or is_scalable(loss):
         return 1.0
-    middle = np.full(len(target), weighted_quantile(target, 0.5, weight))
+    middle = np.full(len(target), lower_quantile(target, 0.5, weight))
     links = np.log(np.maximum(middle, np.finfo(float).tiny)) if loss.link == "log" else middle
     mean_loss = abs(float(loss(links, target, weight=weight)))
     return mean_loss / (robust_scale(target, weight) ** 2 or 1.0) or 1.0

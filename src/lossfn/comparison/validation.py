@@ -16,7 +16,7 @@ import lossfn
 from .candidates import DELTA_IN_SIGMAS, Candidate
 from .data import Dataset
 from .models import TOL_TO_CHOOSE, Linear, Model
-from .preparation import TargetScale, prepare, robust_scale, weighted_quantile
+from .preparation import TargetScale, lower_quantile, prepare, robust_scale
 from .result import FloatArray, IntArray
 from .scores import HeldOut
 from .splits import Split, inner_splits, outer_splits
@@ -205,7 +205,7 @@ def _noise_scale(data: Dataset, part: Part) -> float:
     explain the target; each further fit uses the residuals of the one before, until the scale settles.
     """
     target, weight = data.target[part.train], data.weight[part.train]
-    units = TargetScale(weighted_quantile(target, 0.5, weight), robust_scale(target, weight) or 1.0)
+    units = TargetScale(lower_quantile(target, 0.5, weight), robust_scale(target, weight) or 1.0)
     scaled = units.apply(target)
     scale = 1.0
     for _ in range(5):

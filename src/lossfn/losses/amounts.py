@@ -9,9 +9,9 @@ import numpy as np
 
 from lossfn import constant, fields
 from lossfn.equivalents import Equivalent
-from lossfn.fields import choice, real
+from lossfn.fields import real
 from lossfn.losses.counts import POISSON
-from lossfn.losses.deviance import ExponentialFamily, shortfall
+from lossfn.losses.deviance import ExponentialFamily, constants_field, shortfall
 
 
 class Gamma(ExponentialFamily):
@@ -105,7 +105,7 @@ class InverseGaussian(ExponentialFamily):
     [ 0. -1.]
     """
 
-    constants: bool = choice(default=False, options=(False, True), doc="whether to add the terms of the target alone")
+    constants: bool = constants_field()
 
     target = fields.POSITIVE
     variants = ({}, {"constants": True})

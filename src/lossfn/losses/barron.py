@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from lossfn.fields import at_most, positive
+from lossfn.parameters import is_exactly
 from lossfn.pointwise import PointwiseLoss
 
 #: Where the general formula divides by zero, the loss is another function.
@@ -71,10 +72,6 @@ class Barron(PointwiseLoss):
     def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
         return self.alpha >= 1
 
-    def _is(self, limit: float) -> bool:
-        # A parameter that is not structural is recorded as a symbol, which compares with nothing.
-        return isinstance(self.alpha, float) and self.alpha == limit
-
     def _stretched(self, xp: Any, scaled: Any) -> tuple[Any, Any]:
         """Return √b and u/√b, in which the general formula is a power of √(1 + u²/b)."""
         root = xp.sqrt(2 - self.alpha)
@@ -82,11 +79,11 @@ class Barron(PointwiseLoss):
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         scaled = (pred - target) / self.scale
-        if self._is(QUADRATIC):
+        if is_exactly(self.alpha, QUADRATIC):
             return scaled * scaled / 2
-        if self._is(LOGARITHMIC):
+        if is_exactly(self.alpha, LOGARITHMIC):
             return xp.log1psq(scaled / math.sqrt(2))
-        if self._is(GAUSSIAN):
+        if is_exactly(self.alpha, GAUSSIAN):
             return -xp.expm1(-scaled * scaled / 2)
         _, v = self._stretched(xp, scaled)
         exponent = self.alpha / 2 * xp.log1psq(v)
@@ -98,18 +95,18 @@ class Barron(PointwiseLoss):
 
     def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         scaled = (pred - target) / self.scale
-        if self._is(QUADRATIC):
+        if is_exactly(self.alpha, QUADRATIC):
             return scaled / self.scale
-        if self._is(GAUSSIAN):
+        if is_exactly(self.alpha, GAUSSIAN):
             return xp.mulexp(scaled, -scaled * scaled / 2) / self.scale
         root, v = self._stretched(xp, scaled)
         return root * xp.unit(v) * xp.power(xp.sqrt1psq(v), self.alpha - 1) / self.scale
 
     def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         scaled = (pred - target) / self.scale
-        if self._is(QUADRATIC):
+        if is_exactly(self.alpha, QUADRATIC):
             return 1 / self.scale / self.scale
-        if self._is(GAUSSIAN):
+        if is_exactly(self.alpha, GAUSSIAN):
             # Both arguments overflow together.
             half = scaled * scaled / 2
             return 2 * xp.mulexp(0.5 - half, -half) / self.scale / self.scale
@@ -121,7 +118,7 @@ class Barron(PointwiseLoss):
     def value_lipschitz(self) -> float | None:
         if self.alpha > 1:
             return None
-        if self._is(GAUSSIAN):
+        if is_exactly(self.alpha, GAUSSIAN):
             return math.exp(-0.5) / self.scale
         # The pull is largest at u² = b/(1 - alpha): for alpha = 1 at infinity.
         b = 2 - self.alpha

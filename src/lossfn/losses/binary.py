@@ -12,6 +12,7 @@ from lossfn import constant, fields
 from lossfn.equivalents import Equivalent
 from lossfn.fields import choice, half_open_fraction, nonnegative, positive
 from lossfn.losses.links import sigmoid
+from lossfn.parameters import is_exactly
 from lossfn.pointwise import PointwiseLoss
 
 INPUT_DOMAINS = {
@@ -288,7 +289,7 @@ class BinaryConfidencePenalty(PointwiseLoss):
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         cross_entropy = xp.xmul(target, xp.softplus(-pred)) + xp.xmul(1 - target, xp.softplus(pred))
-        if isinstance(self.lam, float) and self.lam == 0:
+        if is_exactly(self.lam, 0):
             return cross_entropy
         return cross_entropy - self.lam * xp.binary_entropy(pred)
 

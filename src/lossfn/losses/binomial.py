@@ -8,8 +8,7 @@ import numpy as np
 
 from lossfn import fields
 from lossfn.equivalents import Equivalent
-from lossfn.fields import choice
-from lossfn.losses.deviance import ExponentialFamily, shortfall
+from lossfn.losses.deviance import ExponentialFamily, constants_field, shortfall
 
 
 class Binomial(ExponentialFamily):
@@ -49,7 +48,7 @@ class Binomial(ExponentialFamily):
         successes: Any
         trials: Any
 
-    constants: bool = choice(default=False, options=(False, True), doc="whether to add the terms of the target alone")
+    constants: bool = constants_field()
 
     target = fields.Parts(Target, (fields.NONNEGATIVE, fields.NONNEGATIVE), ("k", "n"), ascending=True)
     elicits = "probability of success"

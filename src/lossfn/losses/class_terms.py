@@ -6,9 +6,10 @@ from typing import Any
 
 from lossfn import fields
 from lossfn.fields import nonnegative, positive, real
+from lossfn.parameters import is_exactly
 from lossfn.pointwise import PointwiseLoss
 
-# Powers that are products.
+# Powers that are products: those that are usual for softmax, fewer than for the two classes of ``focal``.
 WHOLE_GAMMAS = (0.0, 1.0, 2.0, 3.0)
 
 
@@ -46,8 +47,8 @@ class FocalTerm(ClassTerm):
     )
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
-        if isinstance(self.gamma, float) and self.gamma in WHOLE_GAMMAS:
-            if self.gamma == 0:
+        if is_exactly(self.gamma, *WHOLE_GAMMAS):
+            if is_exactly(self.gamma, 0):
                 return -xp.xmul(target, pred)
             focus = xp.power(-xp.expm1(pred), self.gamma)
         else:

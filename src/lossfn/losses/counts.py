@@ -9,12 +9,8 @@ import numpy as np
 
 from lossfn import constant, fields
 from lossfn.equivalents import Equivalent
-from lossfn.fields import choice, positive
-from lossfn.losses.deviance import ExponentialFamily, shortfall
-
-
-def _constants() -> Any:
-    return choice(default=False, options=(False, True), doc="whether to add the terms of the target alone")
+from lossfn.fields import positive
+from lossfn.losses.deviance import ExponentialFamily, constants_field, shortfall
 
 
 class Poisson(ExponentialFamily):
@@ -46,7 +42,7 @@ class Poisson(ExponentialFamily):
     1.495923
     """
 
-    constants: bool = _constants()
+    constants: bool = constants_field()
 
     target = fields.NONNEGATIVE
     convex = True
@@ -158,7 +154,7 @@ class NegativeBinomial(ExponentialFamily):
     """
 
     dispersion: float = positive(default=1.0, symbol=r"\alpha", doc="variance beyond the mean, over its square")
-    constants: bool = _constants()
+    constants: bool = constants_field()
 
     target = fields.NONNEGATIVE
     convex = True
@@ -259,7 +255,7 @@ class ZeroInflatedPoisson(ExponentialFamily):
     [1.5936 0.3725]
     """
 
-    constants: bool = _constants()
+    constants: bool = constants_field()
 
     target = fields.NONNEGATIVE
     heads = ("log_rate", "zero_logit")

@@ -9,7 +9,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from lossfn import constant
+from lossfn.fields import choice
 from lossfn.pointwise import PointwiseLoss
+
+
+def constants_field() -> Any:
+    """Declare ``constants``, of families whose likelihood has terms of the target alone."""
+    return choice(default=False, options=(False, True), doc="whether to add the terms of the target alone")
 
 
 class ExponentialFamily(PointwiseLoss):
@@ -28,28 +34,29 @@ class ExponentialFamily(PointwiseLoss):
 
     def varying(self, xp: Any, pred: Any, target: Any) -> Any:
         """Return the terms that depend on the prediction."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no varying terms")
 
     def half_deviance(self, xp: Any, pred: Any, target: Any) -> Any:
         """Return the negative log-likelihood minus that of the saturated prediction."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no deviance")
 
     def saturated(self, xp: Any, target: Any) -> Any:
         """Return the negative log-likelihood of the prediction that is the target."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no saturated likelihood")
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
+        # Not every family has such terms, and then no such parameter either.
         if getattr(self, "constants", False):
             return self.half_deviance(xp, pred, target) + self.saturated(xp, target)
         return self.varying(xp, pred, target)
 
     def gradient_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         """Return the gradient of all three parts."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no gradient")
 
     def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         """Return the Hessian of all three parts."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no Hessian")
 
     def closed_form_constant(self, target: Any, weight: Any) -> Any:
         """Return the best constant prediction."""

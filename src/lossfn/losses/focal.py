@@ -13,15 +13,16 @@ from lossfn.equivalents import Equivalent
 from lossfn.fields import half_open_fraction, nonnegative, open_fraction
 from lossfn.losses.binary import LABELS
 from lossfn.losses.links import batch_of_predictions
+from lossfn.parameters import is_exactly
 from lossfn.pointwise import PointwiseLoss
 
-# Powers that are products.
+# Powers that are products: up to that which is usual for negatives.
 WHOLE_GAMMAS = (0.0, 1.0, 2.0, 3.0, 4.0)
 
 
 def focus(xp: Any, gamma: Any, logit: Any) -> Any:
     """Return (1 − p)^gamma for the probability p of the true label, given as its logit."""
-    if isinstance(gamma, float) and gamma in WHOLE_GAMMAS:
+    if is_exactly(gamma, *WHOLE_GAMMAS):
         return xp.power(xp.sigmoid(-logit), gamma)
     # The same power, without powers gamma - 1 of a vanishing sigmoid in its derivatives.
     return xp.exp(gamma * xp.log_sigmoid(-logit))
@@ -144,7 +145,7 @@ class BinaryFocal(PointwiseLoss):
         right, wrong = xp.sigmoid(logit), xp.sigmoid(-logit)
         of_focus = self.gamma * xp.softplus(-logit) * (self.gamma * right - wrong)
         # Without a focus the bits of cross-entropy.
-        is_plain = isinstance(self.gamma, float) and self.gamma == 0
+        is_plain = is_exactly(self.gamma, 0)
         curvature = xp.dsigmoid(logit) if is_plain else xp.xmul(right, of_focus + (2 * self.gamma + 1) * wrong)
         return self._of_class(xp, target) * focus(xp, self.gamma, logit) * curvature
 
@@ -234,7 +235,7 @@ class AsymmetricFocal(PointwiseLoss):
         return xp.where(target > 0, focal_term(xp, self.gamma_pos, pred), self._of_negative(xp, pred))
 
     def _of_negative(self, xp: Any, pred: Any) -> Any:
-        if isinstance(self.margin, float) and self.margin == 0:
+        if is_exactly(self.margin, 0):
             return focal_term(xp, self.gamma_neg, -pred)
         shifted = xp.sigmoid(pred) - self.margin
         # Each logarithm where its argument is precise.

@@ -12,7 +12,7 @@ from lossfn.reduce import sum_classes
 from lossfn.rowwise import RowwiseLoss
 
 
-class MarginLoss(RowwiseLoss):
+class MulticlassMarginLoss(RowwiseLoss):
     """A piecewise linear loss of score differences to the true class.
 
     Targets are class indices. The Hessian is 0 and leaves out the spikes at kinks.
@@ -43,7 +43,7 @@ def _excess(ops: ArrayNamespace, scores: Any, target: Any, margin: float) -> tup
     return is_true, ops.xp.where(is_true, ops.number(-float("inf")), scores - own + margin)
 
 
-class WestonWatkins(MarginLoss):
+class WestonWatkins(MulticlassMarginLoss):
     """Σ over the other classes of max(0, margin + their score − that of the true class).
 
     Parameters
@@ -95,7 +95,7 @@ class WestonWatkins(MarginLoss):
         )
 
 
-class CrammerSinger(MarginLoss):
+class CrammerSinger(MulticlassMarginLoss):
     """max(0, margin + the largest other score − that of the true class).
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from lossfn import constant, fields
 from lossfn.fields import at_least, closed_fraction
 from lossfn.losses.focal import largest_derivatives
 from lossfn.losses.links import batch_of_predictions, sigmoid
+from lossfn.parameters import is_exactly
 from lossfn.pointwise import PointwiseLoss
 
 
@@ -71,14 +72,14 @@ class BiTempered(PointwiseLoss):
     lower_bound = 0.0
     variants = ({}, {"t1": 0.0, "t2": 2.0}, {"t1": 0.5, "t2": 1.0}, {"t1": 1.0, "t2": 1.5})
     head_symbols = ("z",)
-    _logarithm_is_plain: ClassVar[bool]
-    _softmax_is_plain: ClassVar[bool]
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        # Kept apart from the numbers, which may be symbols in an expression.
-        object.__setattr__(self, "_logarithm_is_plain", self.t1 == 1)
-        object.__setattr__(self, "_softmax_is_plain", self.t2 == 1)
+    @property
+    def _logarithm_is_plain(self) -> bool:
+        return is_exactly(self.t1, 1)
+
+    @property
+    def _softmax_is_plain(self) -> bool:
+        return is_exactly(self.t2, 1)
 
     @property
     def convex(self) -> bool:  # type: ignore[override]  # depends on parameters here

@@ -11,7 +11,8 @@ import numpy as np
 from lossfn import checks
 from lossfn.engine import batch as batches
 from lossfn.engine.libraries import compatible
-from lossfn.fields import Domain, Parameter
+from lossfn.fields import Domain
+from lossfn.parameters import valid_number
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def to_array(owner: str, name: str, value: Any, library: str, place: dict[str, A
 
 def check_number(owner: str, name: str, value: Any, domain: Domain) -> None:
     """Refuse a parameter that is not a number of a domain."""
-    Parameter(domain, "", "").validate(owner, name, value)
+    valid_number(domain, owner, name, value)
 
 
 def check_axis(owner: str, array: Any, axis: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lossfn.fields import SIGNED, Domain, Parts, joined
 from lossfn.reference.sheet import Sheet
+from lossfn.rowwise import RowwiseLoss
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -46,7 +47,7 @@ class Curve:
 
 def curves_of(loss: Any) -> list[Curve]:
     """Return the curves of a loss: one for each head, or for each target that it looks different for."""
-    if takes_rows(loss):
+    if isinstance(loss, RowwiseLoss):
         return [_of_class(loss, target) for target in (0, 1)]
     grid = _grid(loss)
     if len(loss.heads) > 1:
@@ -86,11 +87,6 @@ def _of_head(loss: Any, grid: FloatArray, target: Any, position: int) -> Curve:
         "Hessian": loss.hessian(pred, targets, reduction="sum")[:, position, position],
     }
     return Curve(grid, values, loss.heads[position])
-
-
-def takes_rows(loss: Any) -> bool:
-    """Whether a loss takes rows of scores, one for each class."""
-    return hasattr(loss, "hessian_diagonal")
 
 
 def _of_class(loss: Any, target: int) -> Curve:
@@ -168,7 +164,7 @@ def _cells(low: float, high: float) -> FloatArray:
 
 def label_of_axis(loss: Any) -> str:
     """Return what the horizontal axis shows."""
-    if takes_rows(loss):
+    if isinstance(loss, RowwiseLoss):
         return "score of class 0, the others 0"
     if len(loss.heads) > 1:
         return f"one head, the others {loss.prediction.example:g}"

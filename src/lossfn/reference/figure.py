@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lossfn.fields import Domain, parameters_of
+from lossfn.fields import parameters_of
+from lossfn.parameters import Number
 from lossfn.reference.curves import KINDS, Curve, curves_of, jumps, label_of_axis
 from lossfn.reference.sheet import Sheet
 
@@ -121,11 +122,7 @@ def pictured(variants: Sequence[Any]) -> list[Any]:
     first = variants[0]
 
     def choices(loss: Any) -> list[Any]:
-        return [
-            getattr(loss, name)
-            for name, each in parameters_of(type(loss)).items()
-            if not isinstance(getattr(each, "domain", None), Domain)
-        ]
+        return [getattr(loss, name) for name, each in parameters_of(type(loss)).items() if not isinstance(each, Number)]
 
     alike = [loss for loss in variants if (choices(loss), loss.heads) == (choices(first), first.heads)]
     # The more lines a setting takes, the fewer settings can be told apart.

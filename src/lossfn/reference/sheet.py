@@ -13,6 +13,7 @@ from typing import Any
 
 from lossfn import fields
 from lossfn.equivalents import Equivalent
+from lossfn.pointwise import PointwiseLoss
 from lossfn.reference.docstring import Docstring, read_docstring
 from lossfn.registry import Entry, snake_case
 
@@ -96,7 +97,7 @@ class Sheet:
                 parameter.symbol,
                 getattr(self.loss, name),
                 defaults[name],
-                _values_of(parameter),
+                parameter.values,
                 self.documentation.parameters.get(name) or _sentence(parameter.doc),
             )
             for name, parameter in declared.items()
@@ -106,13 +107,13 @@ class Sheet:
     def formulas(self) -> dict[str, str]:
         """Value, gradient and Hessian in LaTeX, without the definition of their variable; of some losses, fewer."""
         names = {"loss": "formula", "gradient": "gradient_formula", "Hessian": "hessian_formula"}
-        whole = {name: getattr(self.loss, attribute, "") for name, attribute in names.items()}
+        whole = {name: getattr(self.loss, attribute) for name, attribute in names.items()}
         return {name: formula.split(DEFINITIONS)[0] for name, formula in whole.items() if formula}
 
     @property
     def definitions(self) -> list[str]:
         """What the variables of the formulas stand for, in LaTeX."""
-        return getattr(self.loss, "formula", "").split(DEFINITIONS)[1:]
+        return list(self.loss.formula.split(DEFINITIONS)[1:])
 
     @property
     def variable(self) -> str:
@@ -179,17 +180,6 @@ def catalogue_json(families: dict[str, list[Sheet]]) -> str:
     return json.dumps(summaries, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _values_of(parameter: Any) -> str:
-    if not isinstance(parameter, fields.Parameter):
-        # Kinds of their own say it themselves.
-        return str(getattr(parameter, "values", ""))
-    if isinstance(parameter.domain, tuple):
-        return "one of " + ", ".join(map(repr, parameter.domain))
-    several = "ascending, each " if parameter.several else ""
-    unit = ", in units of the target" if parameter.in_target_units else ""
-    return f"{several}{parameter.domain.name}{unit}{', or None' if parameter.optional else ''}"
-
-
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
@@ -223,7 +213,7 @@ def _predictions(loss: Any) -> str:
 
 
 def _spikes(loss: Any) -> str:
-    where = "jumps" if getattr(loss, "smoothness", 0) < 0 else "kinks"
+    where = "jumps" if isinstance(loss, PointwiseLoss) and loss.smoothness < 0 else "kinks"
     return f"leaves out infinite spikes at the {where}" if loss.hessian_is_partial else ""
 
 

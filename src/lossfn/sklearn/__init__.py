@@ -3,9 +3,7 @@
 from lossfn.extras import needs
 
 with needs("lossfn.sklearn", "sklearn"):
-    import sklearn as _sklearn  # noqa: F401 (for the message)
-
-from .estimators import LinearClassifier, LinearRegressor
-from .scorers import metric, scorer
+    from .estimators import LinearClassifier, LinearRegressor
+    from .scorers import metric, scorer
 
 __all__ = ["LinearClassifier", "LinearRegressor", "metric", "scorer"]

@@ -33,7 +33,7 @@ class LinearModel(LossParameters):
 
     def __init__(
         self,
-        loss: Loss | None,
+        loss: Loss | None = None,
         *,
         l2: float = 0.0,
         fit_intercept: bool = True,

@@ -8,7 +8,6 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from lossfn.loss import Loss
 from lossfn.losses.regression import SquaredError
 from lossfn.objective import Array, RowsTerm
 from lossfn.pointwise import PointwiseLoss
@@ -194,17 +193,6 @@ class LinearClassifier(ClassLabels, LinearModel):
     """
 
     _instead = "LinearRegressor"
-
-    def __init__(
-        self,
-        loss: Loss | None = None,
-        *,
-        l2: float = 0.0,
-        fit_intercept: bool = True,
-        max_iter: int = 1000,
-        tol: float = 1e-8,
-    ) -> None:
-        super().__init__(loss, l2=l2, fit_intercept=fit_intercept, max_iter=max_iter, tol=tol)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to features (n, p) and labels (n,). A weight of 2 equals a repeated row, 0 a deleted one."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from lossfn import checks
 from lossfn.loss import Loss
 from lossfn.pointwise import PointwiseLoss
 from lossfn.rowwise import RowwiseLoss
@@ -53,13 +54,10 @@ class LossParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
         return self
 
     def _checked(self, loss: Any) -> PointwiseLoss | RowwiseLoss:
-        if isinstance(loss, PointwiseLoss | RowwiseLoss):
-            return loss
-        cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
-        raise TypeError(
-            f"{type(self).__name__}: loss must be a pointwise loss such as Huber(delta=1.0)"
-            f"{' or one of rows such as CrossEntropy()' if 'multiclass' in self._tasks else ''}; got {loss!r}{cure}"
-        )
+        if not isinstance(loss, PointwiseLoss | RowwiseLoss):
+            or_rows = " or one of rows such as CrossEntropy()" if "multiclass" in self._tasks else ""
+            checks.raise_no_loss(type(self).__name__, loss, f"a pointwise loss such as Huber(delta=1.0){or_rows}")
+        return loss
 
     def _check_task(self, loss: PointwiseLoss | RowwiseLoss) -> None:
         """Refuse a loss for other targets than this estimator's."""

@@ -73,7 +73,7 @@ def _lives_on_margins(loss: PointwiseLoss | RowwiseLoss) -> bool:
 def _takes_scores(loss: PointwiseLoss | RowwiseLoss) -> bool:
     if isinstance(loss, RowwiseLoss):
         return _inputs(loss) == "logits"
-    return -1e300 in loss.prediction and 1e300 in loss.prediction
+    return loss.prediction.takes_any_score
 
 
 def _inputs(loss: RowwiseLoss) -> str:
@@ -243,7 +243,8 @@ def _linked(loss: PointwiseLoss | RowwiseLoss, natural: Array, found: Array) -> 
     """Return what was found, after checking that the loss's own inverse leads back."""
     impossible = np.isnan(found) & ~np.isnan(natural)
     if impossible.any():
-        scale = {"log": "a rate >= 0", "logit": "a share in [0, 1]"}.get(str(getattr(loss, "link", "")), "possible")
+        link = str(loss.link) if isinstance(loss, PointwiseLoss) else ""
+        scale = {"log": "a rate >= 0", "logit": "a share in [0, 1]"}.get(link, "possible")
         raise ValueError(
             f"scorer: the estimator predicted {natural[impossible][0]:g}, which is not {scale} for {loss!r}"
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from sklearn.metrics._scorer import _BaseScorer
 
+from lossfn import checks
 from lossfn.loss import Loss
 from lossfn.pointwise import PointwiseLoss
 from lossfn.registry import snake_case
@@ -131,7 +132,6 @@ def scorer(loss: Loss, *, response_method: str | None = None) -> Scorer:
 
 
 def _checked(owner: str, loss: Any) -> PointwiseLoss | RowwiseLoss:
-    if isinstance(loss, PointwiseLoss | RowwiseLoss):
-        return loss
-    cure = "; lossfn.parse_loss makes a loss of a text" if isinstance(loss, str) else ""
-    raise TypeError(f"{owner}: loss must be a loss such as Huber(delta=1.0); got {loss!r}{cure}")
+    if not isinstance(loss, PointwiseLoss | RowwiseLoss):
+        checks.raise_no_loss(owner, loss)
+    return loss

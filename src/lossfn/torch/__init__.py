@@ -18,17 +18,15 @@ from __future__ import annotations
 from lossfn.extras import needs
 
 with needs("lossfn.torch", "torch"):
-    import torch as _torch  # noqa: F401 (for the message)
-
-# The engine takes these from here; users take what __all__ says.
-from lossfn.torch.compiled import in_graph as in_graph
-from lossfn.torch.kernels import differentiable as differentiable
-from lossfn.torch.linear import (
-    linear as linear,
-    linear_arrays as linear_arrays,
-    linear_value_and_gradient as linear_value_and_gradient,
-)
-from lossfn.torch.module import LossModule, as_module
-from lossfn.torch.operations import evaluate as evaluate, rowwise as rowwise
+    # The engine takes these from here; users take what __all__ says.
+    from lossfn.torch.compiled import in_graph as in_graph
+    from lossfn.torch.kernels import differentiable as differentiable
+    from lossfn.torch.linear import (
+        linear as linear,
+        linear_arrays as linear_arrays,
+        linear_value_and_gradient as linear_value_and_gradient,
+    )
+    from lossfn.torch.module import LossModule, as_module
+    from lossfn.torch.operations import evaluate as evaluate, rowwise as rowwise
 
 __all__ = ["LossModule", "as_module"]

@@ -36,7 +36,7 @@ class LossModule(torch.nn.Module):
     def __init__(self, loss: Loss, reduction: str = "mean") -> None:
         super().__init__()
         if not isinstance(loss, Loss):
-            raise TypeError(f"as_module: loss must be a loss such as lossfn.Huber(); got {loss!r}")
+            checks.raise_no_loss("as_module", loss, "a loss such as lossfn.Huber()")
         checks.check_reduction("as_module", reduction, None)
         self.loss = loss
         self.reduction = reduction
