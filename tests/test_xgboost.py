@@ -196,23 +196,31 @@ def test_a_cluster_trains_the_same_model() -> None:
     array = pytest.importorskip("dask.array")
     from xgboost import dask as cluster_of
 
-    # A loss whose curvature concerns all rows, of which each worker has half.
+    # A loss whose curvature concerns all rows, of which one worker has most.
     loss = lossfn.Pinball(tau=0.8)
     features, target, weight = problem(loss)
-    objective = XGBoostObjective(loss)
+    objective, metric = XGBoostObjective(loss), XGBoostMetric(loss)
     settings = {**PARAMS, **outputs(objective.start(target, weight)), "tree_method": "hist"}
-    half = ROWS // 2
+    settings["disable_default_eval_metric"] = True
+    parts = ROWS - 10, 10
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
         data = cluster_of.DaskDMatrix(
             client,
-            array.from_array(features, chunks=(half, 3)),
-            array.from_array(target, chunks=half),
-            weight=array.from_array(weight, chunks=half),
+            array.from_array(features, chunks=(parts, 3)),
+            array.from_array(target, chunks=(parts,)),
+            weight=array.from_array(weight, chunks=(parts,)),
         )
-        together = cluster_of.train(client, settings, data, num_boost_round=5, obj=objective)["booster"]
+        trained = cluster_of.train(
+            client, settings, data, num_boost_round=5, obj=objective, custom_metric=metric, evals=[(data, "train")],
+            verbose_eval=False,
+        )  # fmt: skip
+    together = trained["booster"]
     plain = xgboost.DMatrix(features, label=target, weight=weight)
     alone = xgboost.train(settings, plain, 5, obj=objective)
     np.testing.assert_allclose(together.predict(plain), alone.predict(plain), rtol=1e-6, atol=1e-6)
+    # Not the mean of the means of both workers.
+    last = trained["history"]["train"][metric.name][-1]
+    assert last == pytest.approx(loss(together.predict(plain), target, weight=weight), rel=1e-5)

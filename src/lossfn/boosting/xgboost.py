@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lossfn.reduce import Total
+
 from .engines import Array, Engine, import_engine, taken
-from .objective import Metric, Objective, in_order
+from .objective import Metric, Objective, in_order, labels_for
 
 
 class XGBoostObjective(Objective):
@@ -51,15 +53,15 @@ class XGBoostObjective(Objective):
         return self.derivatives(*in_order(scores, data, sample_weight))
 
     def _over_workers(self, numbers: Any) -> Any:
-        collective = import_engine("xgboost").collective
-        return collective.allreduce(numbers, collective.Op.SUM)
+        return _sum_over_workers(numbers)
 
 
 class XGBoostMetric(Metric):
     """A loss as ``custom_metric`` of ``xgboost.train``, or ``eval_metric`` of scikit-learn's interface.
 
     Weights count. The metric takes raw scores, which XGBoost hands over where the objective is one of one's own too.
-    For early stopping, ``maximize=metric.maximize`` says that less is better.
+    Where several workers train one model, it is the mean over the rows of all of them. For early stopping,
+    ``maximize=metric.maximize`` says that less is better.
 
     Parameters
     ----------
@@ -97,6 +99,18 @@ class XGBoostMetric(Metric):
         scores, target, weight = in_order(scores, data, sample_weight)
         value = self.value(scores, target, weight)
         return (self.name, value) if hasattr(data, "get_label") else value
+
+    def value(self, scores: Any, target: Any, weight: Any = None) -> float:
+        """Return the weighted mean of the loss at raw scores, over the rows of all workers."""
+        total = self.loss.total(scores, labels_for(self.loss, target), weight=weight)
+        # XGBoost averages what workers return, whatever their weights: so all return the mean of the whole.
+        whole = _sum_over_workers(np.array([total.sum, total.weight], np.float64))
+        return float(Total(*whole).mean())
+
+
+def _sum_over_workers(numbers: Any) -> Any:
+    collective = import_engine("xgboost").collective
+    return collective.allreduce(numbers, collective.Op.SUM)
 
 
 class XGBoostEngine(Engine):
