@@ -14,6 +14,7 @@ from .objective import Metric, Objective, in_order, labels_for
 # The names under which LightGBM takes a setting that decides what trees are.
 KINDS_OF_TREES = ("boosting", "boosting_type", "boost")
 LINEAR_TREES = ("linear_tree", "linear_trees")
+MONOTONE = ("monotone_constraints", "monotone_constraint", "monotonic_cst", "mc")
 # Those of the number of threads. Predicting takes all cores unless told otherwise, and so does training after it.
 THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 
@@ -231,3 +232,17 @@ def _check_trees(params: dict[str, Any], refit: bool) -> None:
             f"leaves cannot be refitted with LightGBM's boosting={kind!r}, which changes the trees before; choose "
             "refit_leaves=False or boosting='gbdt'"
         )
+    constraints = next((params[name] for name in MONOTONE if name in params), None)
+    if refit and _is_some(constraints):
+        raise ValueError(
+            f"leaves that are set to the optimum of their rows cannot keep LightGBM's monotone_constraints, got "
+            f"{constraints!r}: choose refit_leaves=False, which takes steps by curvature instead"
+        )
+
+
+def _is_some(constraints: Any) -> bool:
+    """Whether constraints, a sequence or a text as LightGBM reads it, constrain any feature."""
+    if constraints is None:
+        return False
+    numbers = constraints.split(",") if isinstance(constraints, str) else np.atleast_1d(constraints)
+    return any(float(number) != 0 for number in numbers if str(number).strip())

@@ -1,0 +1,38 @@
+"""Boosted trees: settings of the engines that estimators hand on, and those that they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import raises
+
+import lossfn
+from lossfn.boosting import BoostedRegressor
+
+
+def problem(rows: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    """Return features and a target that rises with the first, though not everywhere."""
+    rng = np.random.default_rng(3)
+    features = rng.uniform(0, 10, (rows, 2))
+    return features, features[:, 0] + 3 * np.sin(2 * features[:, 0]) + rng.normal(size=rows)
+
+
+@pytest.mark.parametrize("name", ["monotone_constraints", "monotone_constraint", "monotonic_cst", "mc"])
+def test_leaves_that_are_set_refuse_monotone_constraints(name: str) -> None:
+    features, target = problem()
+    for constraints in ([1, 0], np.array([0, -1]), "1,0"):
+        with raises(ValueError, "monotone_constraints", "refit_leaves=False"):
+            BoostedRegressor(lossfn.AbsoluteError(), **{name: constraints}).fit(features, target)
+    for none in ([0, 0], "0,0", None):
+        BoostedRegressor(lossfn.AbsoluteError(), n_estimators=1, num_threads=1, **{name: none}).fit(features, target)
+
+
+def test_leaves_by_steps_keep_monotone_constraints() -> None:
+    features, target = problem()
+    settings = {"n_estimators": 20, "num_threads": 1, "min_data_in_leaf": 5, "refit_leaves": False}
+    line = np.column_stack([np.linspace(0, 10, 50), np.full(50, 5.0)])
+    free, rising = (
+        BoostedRegressor(lossfn.Pinball(tau=0.9), monotone_constraints=signs, **settings).fit(features, target)
+        for signs in ([0, 0], [1, 0])
+    )
+    assert np.diff(free.predict(line)).min() < 0 <= np.diff(rising.predict(line)).min()
