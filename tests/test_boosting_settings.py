@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from conftest import raises
 
 import lossfn
 from lossfn.boosting import BoostedRegressor
+from lossfn.boosting.estimators import OF_THE_LOSS
+from lossfn.boosting.lightgbm import LightGBMEngine
 
 
 def problem(rows: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -36,3 +40,30 @@ def test_leaves_by_steps_keep_monotone_constraints() -> None:
         for signs in ([0, 0], [1, 0])
     )
     assert np.diff(free.predict(line)).min() < 0 <= np.diff(rising.predict(line)).min()
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "advice"),
+    [
+        ("lightgbm", "app", "loss="),
+        ("lightgbm", "application", "loss="),
+        ("lightgbm", "objective_type", "loss="),
+        ("lightgbm", "boost_from_average", "loss="),
+        ("catboost", "boost_from_average", "loss="),
+        ("lightgbm", "max_iter", "n_estimators"),
+        ("lightgbm", "metric", "LightGBMMetric"),
+        ("xgboost", "eval_metric", "XGBoostMetric"),
+        ("catboost", "eval_metric", "CatBoostMetric"),
+    ],
+)
+def test_what_estimators_set_themselves_is_refused(engine: str, name: str, advice: str) -> None:
+    features, target = problem()
+    with raises(ValueError, f"{name}", "is refused", advice):
+        BoostedRegressor(engine=engine, **{name: 1}).fit(features, target)
+
+
+def test_lightgbm_has_no_further_names_for_them() -> None:
+    aliases = pytest.importorskip("lightgbm.basic")._ConfigAliases
+    own = inspect.signature(BoostedRegressor).parameters.keys()
+    settings = ("objective", "num_iterations", "learning_rate", "num_class", "metric", "early_stopping_round")
+    assert aliases.get(*settings) - own <= {*OF_THE_LOSS, *LightGBMEngine.taken}

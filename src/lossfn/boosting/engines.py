@@ -70,14 +70,14 @@ class Engine(ABC):
 FOLLOWS = "it follows from loss and target"
 
 
-def taken(*, rounds: str, rate: str, outputs: str, stopping: str, cure: str) -> dict[str, str]:
+def taken(*, rounds: str, rate: str, outputs: str, validation: str, cure: str) -> dict[str, str]:
     """Return what to do instead of settings, whose names are given in one text each.
 
     Estimators take rounds and learning rate under names of their own, know the number of outputs, and have no
     validation data, for which ``cure`` says what to use.
     """
     instead = {rounds: "use n_estimators", rate: "use learning_rate", outputs: FOLLOWS}
-    instead[stopping] = f"it needs validation data: use {cure}"
+    instead[validation] = f"it needs validation data: use {cure}"
     return {name: text for names, text in instead.items() for name in names.split()}
 
 

@@ -29,6 +29,12 @@ from .objective import check_loss
 
 _SQUARED_ERROR = SquaredError()
 
+# What the loss says, by the names that engines have for it; some would take no notice.
+OF_THE_LOSS = (
+    *("objective", "objective_type", "app", "application", "loss_function"),
+    *("base_score", "boost_from_average"),
+)
+
 # Engines apply these to their own objectives only, and leave them out without a word for any other.
 CLASS_WEIGHTS = (
     *("scale_pos_weight", "is_unbalance", "unbalance", "unbalanced_sets"),
@@ -84,9 +90,9 @@ class BoostedModel(LossParameters):
                 raise ValueError(f"{name}: {parameter} must be {expected}; got {value!r}")
         if self.refit_leaves not in (None, True, False):
             raise ValueError(f"{name}: refit_leaves must be True, False or None; got {self.refit_leaves!r}")
-        for parameter, instead in (("objective", "loss"), ("loss_function", "loss"), ("base_score", "loss")):
+        for parameter in OF_THE_LOSS:
             if parameter in self.engine_params:
-                raise ValueError(f"{name}: {parameter}= is refused, because it follows from {instead}=")
+                raise ValueError(f"{name}: {parameter}= is refused, because it follows from loss=")
         for parameter in CLASS_WEIGHTS:
             if parameter in self.engine_params:
                 raise ValueError(

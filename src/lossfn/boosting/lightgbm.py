@@ -124,10 +124,12 @@ class LightGBMEngine(Engine):
     name = "LightGBM"
     objective = LightGBMObjective
     taken = taken(
-        rounds="num_iterations num_boost_round n_iter num_round num_trees",
+        rounds="num_iterations num_iteration num_boost_round num_round num_rounds nrounds num_tree num_trees "
+        "n_iter max_iter",
         rate="eta shrinkage_rate",
         outputs="num_class num_classes",
-        stopping="early_stopping_round early_stopping_rounds early_stopping n_iter_no_change",
+        validation="early_stopping_round early_stopping_rounds early_stopping n_iter_no_change "
+        "metric metrics metric_types",
         cure="lightgbm.train with LightGBMObjective and LightGBMMetric",
     )
 

@@ -122,7 +122,7 @@ class XGBoostEngine(Engine):
         rounds="num_boost_round",
         rate="eta",
         outputs="num_class num_target",
-        stopping="early_stopping_rounds",
+        validation="early_stopping_rounds eval_metric",
         cure="xgboost.train with XGBoostObjective and XGBoostMetric",
     )
 
