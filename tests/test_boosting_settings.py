@@ -67,3 +67,12 @@ def test_lightgbm_has_no_further_names_for_them() -> None:
     own = inspect.signature(BoostedRegressor).parameters.keys()
     settings = ("objective", "num_iterations", "learning_rate", "num_class", "metric", "early_stopping_round")
     assert aliases.get(*settings) - own <= {*OF_THE_LOSS, *LightGBMEngine.taken}
+
+
+def test_parameters_that_lightgbm_does_not_know_are_refused_with_the_nearest_names() -> None:
+    features, target = problem()
+    for name, meant in (("learnin_rate", "learning_rate"), ("max_deph", "max_depth"), ("curvatur", "curvature")):
+        with raises(ValueError, f"LightGBM has no parameter {name!r}", meant):
+            BoostedRegressor(**{name: 3}).fit(features, target)
+    with raises(ValueError, "has no parameter 'qqqq'; its documentation"):
+        BoostedRegressor(qqqq=3).fit(features, target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from .objective import Metric, Objective, in_order, labels_for
 # The names under which LightGBM takes a setting that decides what trees are.
 KINDS_OF_TREES = ("boosting", "boosting_type", "boost")
 LINEAR_TREES = ("linear_tree", "linear_trees")
+# Those of estimators, which a misspelt one may have meant.
+OWN = ("loss", "engine", "curvature", "refit_leaves")
 MONOTONE = ("monotone_constraints", "monotone_constraint", "monotonic_cst", "mc")
 # Those of the number of threads. Predicting takes all cores unless told otherwise, and so does training after it.
 THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
@@ -137,6 +140,16 @@ class LightGBMEngine(Engine):
         """Return what is asked for; by default, leaves are set at kinks."""
         return loss.hessian_is_partial if refit_leaves is None else refit_leaves
 
+    def check_settings(self, params: dict[str, Any]) -> None:
+        """Refuse settings that another one decides, and those that LightGBM would leave out without a word."""
+        super().check_settings(params)
+        known = _known_settings()
+        for name in params:
+            if known and name not in known:
+                near = difflib.get_close_matches(name, [*known, *OWN], n=3)
+                cure = f": did you mean {' or '.join(near)}?" if near else "; its documentation lists those that it has"
+                raise ValueError(f"LightGBM has no parameter {name!r}{cure}")
+
     def train(
         self,
         objective: LightGBMObjective,
@@ -176,6 +189,13 @@ class LightGBMEngine(Engine):
         """Return raw scores, (N, H)."""
         scores: Array = model.predict(features, raw_score=True, **_threads(model.params)).reshape(len(features), -1)
         return scores
+
+
+def _known_settings() -> set[str]:
+    """Return all names of LightGBM's parameters, or nothing where this version does not tell."""
+    aliases = getattr(import_engine("lightgbm").basic, "_ConfigAliases", None)
+    table: dict[str, list[str]] = getattr(aliases, "_get_all_param_aliases", dict)()
+    return {name for names in table.values() for name in names}
 
 
 def _constant_model(settings: dict[str, Any], columns: int, start: Array) -> Any:
