@@ -76,3 +76,46 @@ def test_parameters_that_lightgbm_does_not_know_are_refused_with_the_nearest_nam
             BoostedRegressor(**{name: 3}).fit(features, target)
     with raises(ValueError, "has no parameter 'qqqq'; its documentation"):
         BoostedRegressor(qqqq=3).fit(features, target)
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [
+        ("xgboost", "enable_categorical"),
+        ("xgboost", "feature_types"),
+        ("catboost", "cat_features"),
+        ("catboost", "text_features"),
+        ("catboost", "embedding_features"),
+    ],
+)
+def test_categories_that_estimators_do_not_hand_on_are_refused(engine: str, name: str) -> None:
+    features, target = problem()
+    with raises(ValueError, f"{name} is refused", "OrdinalEncoder", "Objective"):
+        BoostedRegressor(engine=engine, **{name: [0]}).fit(np.floor(features), target)
+
+
+@pytest.mark.parametrize("name", ["categorical_feature", "cat_feature"])
+@pytest.mark.parametrize("columns", [[1], "1"], ids=repr)
+def test_lightgbm_splits_categories(name: str, columns: object) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.integers(0, 6, (300, 2)).astype(float)
+    target = np.array([3.0, -2.0, 5.0, 0.0, 1.0, -4.0])[features[:, 1].astype(int)]
+    settings = {"n_estimators": 1, "learning_rate": 1.0, "num_leaves": 2, "max_cat_to_onehot": 1, "num_threads": 1}
+    for loss in (lossfn.HalfSquaredError(), lossfn.AbsoluteError()):
+        model = BoostedRegressor(loss, **settings, **{name: columns}).fit(features, target)
+        # One split, that no threshold could make.
+        predictions = model.predict(np.column_stack([np.zeros(6), np.arange(6.0)]))
+        assert len(set(predictions)) == 2
+        assert np.count_nonzero(np.diff(predictions)) > 1
+
+
+def test_columns_of_words_are_named() -> None:
+    pandas = pytest.importorskip("pandas")
+    features, target = problem()
+    table = pandas.DataFrame({"width": features[:, 0], "city": np.where(features[:, 1] > 5, "Rome", "Oslo")})
+    numbers = table.assign(city=features[:, 1])
+    model = BoostedRegressor(n_estimators=1, num_threads=1).fit(numbers, target)
+    for words in (table, table.astype({"city": "category"})):
+        for call in (lambda words=words: model.predict(words), lambda words=words: model.fit(words, target)):
+            with raises(ValueError, "BoostedRegressor: features must be numbers", "column 'city'", "OrdinalEncoder"):
+                call()

@@ -214,6 +214,7 @@ class CatBoostEngine(Engine):
         rate="eta",
         outputs="classes_count",
         validation="early_stopping_rounds od_type od_wait od_pval use_best_model eval_metric custom_metric",
+        categories="cat_features text_features embedding_features",
         cure="catboost.CatBoost with CatBoostObjective and CatBoostMetric",
     )
 

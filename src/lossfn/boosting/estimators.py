@@ -14,7 +14,7 @@ with needs("lossfn.boosting's estimators", "sklearn"):
     import sklearn as _sklearn  # noqa: F401 (for the message)
 
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from lossfn.loss import Loss
 from lossfn.losses.regression import SquaredError
@@ -25,6 +25,7 @@ from lossfn.sklearn.parameters import LossParameters
 
 from .curvature import default_curvature
 from .engines import Array, engine_of
+from .features import checked
 from .objective import check_loss
 
 _SQUARED_ERROR = SquaredError()
@@ -122,7 +123,7 @@ class BoostedModel(LossParameters):
 
     def _scores(self, features: Any) -> Array:
         check_is_fitted(self)
-        features = validate_data(self, features, dtype=np.float32, ensure_all_finite="allow-nan", reset=False)
+        features = checked(self, features, reset=False)
         return engine_of(type(self).__name__, self.engine_).scores(self.model_, features)
 
     def __sklearn_tags__(self) -> Any:
@@ -220,9 +221,7 @@ class BoostedRegressor(NumericTarget, BoostedModel):
         loss = check_loss(type(self).__name__, self._checked(self.loss))
         self._check_task(loss)
         self._check_params()
-        features, target = validate_data(
-            self, X, y, dtype=np.float32, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
-        )
+        features, target = checked(self, X, y, y_numeric=True, ensure_min_samples=2)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
         target = target.astype(np.float64)
         _check_precision(type(self).__name__, target)
@@ -336,7 +335,7 @@ class BoostedClassifier(ClassLabels, BoostedModel):
         if self.loss is not None:
             self._check_task(check_loss(type(self).__name__, self._checked(self.loss)))
         self._check_params()
-        features, labels = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
+        features, labels = checked(self, X, y)
         check_classification_targets(labels)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
         kept = weight > 0

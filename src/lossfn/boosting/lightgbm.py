@@ -15,11 +15,12 @@ from .objective import Metric, Objective, in_order, labels_for
 # The names under which LightGBM takes a setting that decides what trees are.
 KINDS_OF_TREES = ("boosting", "boosting_type", "boost")
 LINEAR_TREES = ("linear_tree", "linear_trees")
-# Those of estimators, which a misspelt one may have meant.
-OWN = ("loss", "engine", "curvature", "refit_leaves")
+CATEGORICAL = ("categorical_feature", "categorical_features", "categorical_column", "cat_feature", "cat_column")
 MONOTONE = ("monotone_constraints", "monotone_constraint", "monotonic_cst", "mc")
 # Those of the number of threads. Predicting takes all cores unless told otherwise, and so does training after it.
 THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
+# Settings of estimators, which a misspelt one may have meant.
+OWN = ("loss", "engine", "curvature", "refit_leaves")
 
 
 class LightGBMObjective(Objective):
@@ -166,7 +167,10 @@ class LightGBMEngine(Engine):
         _check_trees(params, sets_leaves)
         lightgbm = import_engine("lightgbm")
         settings = {"verbosity": -1, **params, "objective": "none", "num_class": len(start)}
-        data = lightgbm.Dataset(features, label=target, params=settings).construct()
+        # As a parameter LightGBM takes them too, but warns that it did not.
+        names = [name for name in CATEGORICAL if name in settings]
+        categorical = [_columns(settings.pop(name)) for name in names] or ["auto"]
+        data = lightgbm.Dataset(features, label=target, params=settings, categorical_feature=categorical[0]).construct()
         if not any(data.feature_num_bin(column) > 1 for column in range(features.shape[1])):
             return _constant_model(settings, features.shape[1], start)
         booster = lightgbm.Booster(settings, data)
@@ -189,6 +193,11 @@ class LightGBMEngine(Engine):
         """Return raw scores, (N, H)."""
         scores: Array = model.predict(features, raw_score=True, **_threads(model.params)).reshape(len(features), -1)
         return scores
+
+
+def _columns(places: Any) -> Any:
+    """Return the places of columns, which LightGBM's parameters may give as a text too."""
+    return [int(place) for place in places.split(",")] if isinstance(places, str) and places != "auto" else places
 
 
 def _known_settings() -> set[str]:

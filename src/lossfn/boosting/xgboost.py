@@ -123,6 +123,7 @@ class XGBoostEngine(Engine):
         rate="eta",
         outputs="num_class num_target",
         validation="early_stopping_rounds eval_metric",
+        categories="enable_categorical feature_types",
         cure="xgboost.train with XGBoostObjective and XGBoostMetric",
     )
 
