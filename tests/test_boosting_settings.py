@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
@@ -119,3 +120,29 @@ def test_columns_of_words_are_named() -> None:
         for call in (lambda words=words: model.predict(words), lambda words=words: model.fit(words, target)):
             with raises(ValueError, "BoostedRegressor: features must be numbers", "column 'city'", "OrdinalEncoder"):
                 call()
+
+
+def test_lightgbm_keeps_features_in_double_precision() -> None:
+    seconds, target = 1.7e9 + np.arange(40.0)[:, None], np.repeat([1.0, 5.0], 20)
+    settings = {"n_estimators": 1, "learning_rate": 1.0, "num_threads": 1, "min_data_in_bin": 1}
+    np.testing.assert_allclose(BoostedRegressor(**settings).fit(seconds, target).predict(seconds), target)
+
+
+@pytest.mark.parametrize("engine", ["xgboost", "catboost"])
+def test_features_that_single_precision_cannot_tell_apart_are_named(engine: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    features, target = problem()
+    model = BoostedRegressor(engine=engine, n_estimators=1)
+    table = pandas.DataFrame({"width": features[:, 0], "time": 1.7e9 + features[:, 1]})
+    table.loc[3, "time"] = np.nan
+    with pytest.warns(UserWarning, match=r"float32, which moves column 'time' by up to .*: subtract") as record:
+        model.fit(table, target)
+    assert record[0].filename == __file__
+    # Of numbers that it holds, however close, and of constants, nothing is said.
+    exact = np.column_stack([2.0**30 + 2.0**7 * (features[:, 0] > 5), np.full(len(target), 0.1), [np.nan] * 120])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(exact, target)
+        assert len(set(model.predict(exact))) == 2
+    with raises(ValueError, "keeps features in float32", "larger than 3.4e+38"):
+        model.predict(1e39 + np.zeros((1, 3)))

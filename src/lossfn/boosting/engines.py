@@ -25,6 +25,8 @@ class Engine(ABC):
     name: ClassVar[str]
     #: The class of its objectives, called with a loss and a curvature.
     objective: ClassVar[type[Objective]]
+    #: Whether it keeps features in single precision, whatever they come in.
+    is_single: ClassVar[bool] = True
     #: Its settings that are refused, and what to do instead.
     taken: ClassVar[Mapping[str, str]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -25,7 +24,7 @@ from lossfn.sklearn.parameters import LossParameters
 
 from .curvature import default_curvature
 from .engines import Array, engine_of
-from .features import checked
+from .inputs import check_precision, checked
 from .objective import check_loss
 
 _SQUARED_ERROR = SquaredError()
@@ -123,7 +122,7 @@ class BoostedModel(LossParameters):
 
     def _scores(self, features: Any) -> Array:
         check_is_fitted(self)
-        features = checked(self, features, reset=False)
+        features = checked(self, self.engine_, features, reset=False)
         return engine_of(type(self).__name__, self.engine_).scores(self.model_, features)
 
     def __sklearn_tags__(self) -> Any:
@@ -221,26 +220,12 @@ class BoostedRegressor(NumericTarget, BoostedModel):
         loss = check_loss(type(self).__name__, self._checked(self.loss))
         self._check_task(loss)
         self._check_params()
-        features, target = checked(self, X, y, y_numeric=True, ensure_min_samples=2)
+        features, target = checked(self, self.engine, X, y, y_numeric=True, ensure_min_samples=2)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
         target = target.astype(np.float64)
-        _check_precision(type(self).__name__, target)
+        check_precision(type(self).__name__, target)
         self._train(loss, features, target, weight, None)
         return self
-
-
-def _check_precision(owner: str, target: Array) -> None:
-    """Refuse targets that single precision, in which engines keep them, cannot hold, and warn where it blurs them."""
-    largest = np.abs(target).max()
-    if largest > np.finfo(np.float32).max:
-        raise ValueError(f"{owner}: engines keep targets in float32; y reaches {largest:.3g}: use a larger unit")
-    blur = np.abs(target.astype(np.float32) - target).max()
-    if blur > 1e-3 * np.ptp(target) > 0:
-        warnings.warn(
-            f"{owner}: engines keep targets in float32, which moves these by up to {blur:.2g}, although they span only "
-            f"{np.ptp(target):.2g}: subtract a constant from y, and add it to predictions",
-            stacklevel=3,
-        )
 
 
 class BoostedClassifier(ClassLabels, BoostedModel):
@@ -335,7 +320,7 @@ class BoostedClassifier(ClassLabels, BoostedModel):
         if self.loss is not None:
             self._check_task(check_loss(type(self).__name__, self._checked(self.loss)))
         self._check_params()
-        features, labels = checked(self, X, y)
+        features, labels = checked(self, self.engine, X, y)
         check_classification_targets(labels)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
         kept = weight > 0

@@ -127,6 +127,7 @@ class LightGBMEngine(Engine):
 
     name = "LightGBM"
     objective = LightGBMObjective
+    is_single = False
     taken = taken(
         rounds="num_iterations num_iteration num_boost_round num_round num_rounds nrounds num_tree num_trees "
         "n_iter max_iter",
