@@ -189,6 +189,33 @@ def test_several_heads_train_in_either_layout(name: str) -> None:
     assert loss(model._scores(features), target) < loss(start, target) - 0.2
 
 
+@pytest.mark.parametrize("unit", [1e-2, 1e-4, 2.0**-20])
+@pytest.mark.parametrize("loss", [lossfn.HalfSquaredError(), lossfn.Pinball(tau=0.8), lossfn.GaussianNLL()], ids=label)
+@pytest.mark.parametrize("params", [{}, {"lambda": 5.0, "min_child_weight": 12.5, "booster": "dart"}], ids=str)
+def test_small_units_of_the_target_split_alike(loss, unit: float, params: dict) -> None:
+    features, target, weight = problem(loss)
+    common = {"engine": "xgboost", "n_estimators": 8, "nthread": 1, "max_depth": 3, **params}
+    plain, small = (
+        BoostedRegressor(loss, **common).fit(features, size * target, sample_weight=weight) for size in (1.0, unit)
+    )
+    expected = plain.predict(features)
+    assert np.ptp(expected) > 1
+    np.testing.assert_allclose(small.predict(features) / unit, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("gamma", 20.0), ("reg_alpha", 30.0), ("min_child_weight", 60.0)])
+def test_limits_keep_their_units_where_those_of_the_target_are_small(name: str, limit: float) -> None:
+    loss, unit = lossfn.HalfSquaredError(), 2.0**-20
+    features, target, _ = problem(loss)
+    units_of_limit = {"gamma": unit**2, "reg_alpha": unit, "min_child_weight": 1.0}[name]
+    found = {}
+    for size, bound in ((1.0, 0.0), (1.0, limit), (unit, limit * units_of_limit)):
+        model = BoostedRegressor(loss, engine="xgboost", n_estimators=2, nthread=1, **{name: bound})
+        found[size, bound > 0] = model.fit(features, size * target).predict(features) / size
+    np.testing.assert_allclose(found[unit, True], found[1.0, True], rtol=1e-4, atol=1e-4)
+    assert np.abs(found[1.0, True] - found[1.0, False]).max() > 0.01
+
+
 # Threads that xgboost and distributed leave behind, and addresses that they share.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::ResourceWarning")
 def test_a_cluster_trains_the_same_model() -> None:
@@ -196,23 +223,31 @@ def test_a_cluster_trains_the_same_model() -> None:
     array = pytest.importorskip("dask.array")
     from xgboost import dask as cluster_of
 
-    # A loss whose curvature concerns all rows, of which each worker has half.
+    # A loss whose curvature concerns all rows, of which one worker has most.
     loss = lossfn.Pinball(tau=0.8)
     features, target, weight = problem(loss)
-    objective = XGBoostObjective(loss)
+    objective, metric = XGBoostObjective(loss), XGBoostMetric(loss)
     settings = {**PARAMS, **outputs(objective.start(target, weight)), "tree_method": "hist"}
-    half = ROWS // 2
+    settings["disable_default_eval_metric"] = True
+    parts = ROWS - 10, 10
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
         data = cluster_of.DaskDMatrix(
             client,
-            array.from_array(features, chunks=(half, 3)),
-            array.from_array(target, chunks=half),
-            weight=array.from_array(weight, chunks=half),
+            array.from_array(features, chunks=(parts, 3)),
+            array.from_array(target, chunks=(parts,)),
+            weight=array.from_array(weight, chunks=(parts,)),
         )
-        together = cluster_of.train(client, settings, data, num_boost_round=5, obj=objective)["booster"]
+        trained = cluster_of.train(
+            client, settings, data, num_boost_round=5, obj=objective, custom_metric=metric, evals=[(data, "train")],
+            verbose_eval=False,
+        )  # fmt: skip
+    together = trained["booster"]
     plain = xgboost.DMatrix(features, label=target, weight=weight)
     alone = xgboost.train(settings, plain, 5, obj=objective)
     np.testing.assert_allclose(together.predict(plain), alone.predict(plain), rtol=1e-6, atol=1e-6)
+    # Not the mean of the means of both workers.
+    last = trained["history"]["train"][metric.name][-1]
+    assert last == pytest.approx(loss(together.predict(plain), target, weight=weight), rel=1e-5)

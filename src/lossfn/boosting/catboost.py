@@ -213,7 +213,8 @@ class CatBoostEngine(Engine):
         rounds="iterations num_boost_round num_trees",
         rate="eta",
         outputs="classes_count",
-        stopping="early_stopping_rounds od_type od_wait od_pval use_best_model",
+        validation="early_stopping_rounds od_type od_wait od_pval use_best_model eval_metric custom_metric",
+        categories="cat_features text_features embedding_features",
         cure="catboost.CatBoost with CatBoostObjective and CatBoostMetric",
     )
 

@@ -25,6 +25,8 @@ class Engine(ABC):
     name: ClassVar[str]
     #: The class of its objectives, called with a loss and a curvature.
     objective: ClassVar[type[Objective]]
+    #: Whether it keeps features in single precision, whatever they come in.
+    is_single: ClassVar[bool] = True
     #: Its settings that are refused, and what to do instead.
     taken: ClassVar[Mapping[str, str]]
 
@@ -68,16 +70,18 @@ class Engine(ABC):
 
 
 FOLLOWS = "it follows from loss and target"
+ENCODE = "encode categories, by sklearn.preprocessing.OrdinalEncoder or OneHotEncoder"
 
 
-def taken(*, rounds: str, rate: str, outputs: str, stopping: str, cure: str) -> dict[str, str]:
+def taken(*, rounds: str, rate: str, outputs: str, validation: str, categories: str = "", cure: str) -> dict[str, str]:
     """Return what to do instead of settings, whose names are given in one text each.
 
-    Estimators take rounds and learning rate under names of their own, know the number of outputs, and have no
-    validation data, for which ``cure`` says what to use.
+    Estimators take rounds and learning rate under names of their own, know the number of outputs, and have
+    neither validation data nor columns of anything but numbers, for which ``cure`` says what to use.
     """
     instead = {rounds: "use n_estimators", rate: "use learning_rate", outputs: FOLLOWS}
-    instead[stopping] = f"it needs validation data: use {cure}"
+    instead[validation] = f"it needs validation data: use {cure}"
+    instead[categories] = f"estimators take features that are numbers: {ENCODE}, or use {cure}"
     return {name: text for names, text in instead.items() for name in names.split()}
 
 

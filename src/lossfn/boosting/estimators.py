@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -12,7 +11,7 @@ from lossfn.extras import needs
 
 with needs("lossfn.boosting's estimators", "sklearn"):
     from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from lossfn.loss import Loss
 from lossfn.losses.regression import SquaredError
@@ -23,9 +22,16 @@ from lossfn.sklearn.parameters import LossParameters
 
 from .curvature import default_curvature
 from .engines import Array, engine_of
+from .inputs import check_precision, checked
 from .objective import check_loss
 
 _SQUARED_ERROR = SquaredError()
+
+# What the loss says, by the names that engines have for it; some would take no notice.
+OF_THE_LOSS = (
+    *("objective", "objective_type", "app", "application", "loss_function"),
+    *("base_score", "boost_from_average"),
+)
 
 # Engines apply these to their own objectives only, and leave them out without a word for any other.
 CLASS_WEIGHTS = (
@@ -82,9 +88,9 @@ class BoostedModel(LossParameters):
                 raise ValueError(f"{name}: {parameter} must be {expected}; got {value!r}")
         if self.refit_leaves not in (None, True, False):
             raise ValueError(f"{name}: refit_leaves must be True, False or None; got {self.refit_leaves!r}")
-        for parameter, instead in (("objective", "loss"), ("loss_function", "loss"), ("base_score", "loss")):
+        for parameter in OF_THE_LOSS:
             if parameter in self.engine_params:
-                raise ValueError(f"{name}: {parameter}= is refused, because it follows from {instead}=")
+                raise ValueError(f"{name}: {parameter}= is refused, because it follows from loss=")
         for parameter in CLASS_WEIGHTS:
             if parameter in self.engine_params:
                 raise ValueError(
@@ -114,7 +120,7 @@ class BoostedModel(LossParameters):
 
     def _scores(self, features: Any) -> Array:
         check_is_fitted(self)
-        features = validate_data(self, features, dtype=np.float32, ensure_all_finite="allow-nan", reset=False)
+        features = checked(self, self.engine_, features, reset=False)
         return engine_of(type(self).__name__, self.engine_).scores(self.model_, features)
 
     def __sklearn_tags__(self) -> Any:
@@ -212,28 +218,12 @@ class BoostedRegressor(NumericTarget, BoostedModel):
         loss = check_loss(type(self).__name__, self._checked(self.loss))
         self._check_task(loss)
         self._check_params()
-        features, target = validate_data(
-            self, X, y, dtype=np.float32, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
-        )
+        features, target = checked(self, self.engine, X, y, y_numeric=True, ensure_min_samples=2)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
         target = target.astype(np.float64)
-        _check_precision(type(self).__name__, target)
+        check_precision(type(self).__name__, target)
         self._train(loss, features, target, weight, None)
         return self
-
-
-def _check_precision(owner: str, target: Array) -> None:
-    """Refuse targets that single precision, in which engines keep them, cannot hold, and warn where it blurs them."""
-    largest = np.abs(target).max()
-    if largest > np.finfo(np.float32).max:
-        raise ValueError(f"{owner}: engines keep targets in float32; y reaches {largest:.3g}: use a larger unit")
-    blur = np.abs(target.astype(np.float32) - target).max()
-    if blur > 1e-3 * np.ptp(target) > 0:
-        warnings.warn(
-            f"{owner}: engines keep targets in float32, which moves these by up to {blur:.2g}, although they span only "
-            f"{np.ptp(target):.2g}: subtract a constant from y, and add it to predictions",
-            stacklevel=3,
-        )
 
 
 class BoostedClassifier(ClassLabels, BoostedModel):
@@ -305,7 +295,7 @@ class BoostedClassifier(ClassLabels, BoostedModel):
         if self.loss is not None:
             self._check_task(check_loss(type(self).__name__, self._checked(self.loss)))
         self._check_params()
-        features, labels = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan")
+        features, labels = checked(self, self.engine, X, y)
         check_classification_targets(labels)
         weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
         kept = weight > 0

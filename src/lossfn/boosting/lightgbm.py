@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,12 @@ from .objective import Metric, Objective, in_order, labels_for
 # The names under which LightGBM takes a setting that decides what trees are.
 KINDS_OF_TREES = ("boosting", "boosting_type", "boost")
 LINEAR_TREES = ("linear_tree", "linear_trees")
+CATEGORICAL = ("categorical_feature", "categorical_features", "categorical_column", "cat_feature", "cat_column")
+MONOTONE = ("monotone_constraints", "monotone_constraint", "monotonic_cst", "mc")
 # Those of the number of threads. Predicting takes all cores unless told otherwise, and so does training after it.
 THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
+# Settings of estimators, which a misspelt one may have meant.
+OWN = ("loss", "engine", "curvature", "refit_leaves")
 
 
 class LightGBMObjective(Objective):
@@ -122,17 +127,30 @@ class LightGBMEngine(Engine):
 
     name = "LightGBM"
     objective = LightGBMObjective
+    is_single = False
     taken = taken(
-        rounds="num_iterations num_boost_round n_iter num_round num_trees",
+        rounds="num_iterations num_iteration num_boost_round num_round num_rounds nrounds num_tree num_trees "
+        "n_iter max_iter",
         rate="eta shrinkage_rate",
         outputs="num_class num_classes",
-        stopping="early_stopping_round early_stopping_rounds early_stopping n_iter_no_change",
+        validation="early_stopping_round early_stopping_rounds early_stopping n_iter_no_change "
+        "metric metrics metric_types",
         cure="lightgbm.train with LightGBMObjective and LightGBMMetric",
     )
 
     def sets_leaves(self, loss: BoostedLoss, refit_leaves: bool | None) -> bool:
         """Return what is asked for; by default, leaves are set at kinks."""
         return loss.hessian_is_partial if refit_leaves is None else refit_leaves
+
+    def check_settings(self, params: dict[str, Any]) -> None:
+        """Refuse settings that another one decides, and those that LightGBM would leave out without a word."""
+        super().check_settings(params)
+        known = _known_settings()
+        for name in params:
+            if known and name not in known:
+                near = difflib.get_close_matches(name, [*known, *OWN], n=3)
+                cure = f": did you mean {' or '.join(near)}?" if near else "; its documentation lists those that it has"
+                raise ValueError(f"LightGBM has no parameter {name!r}{cure}")
 
     def train(
         self,
@@ -150,7 +168,10 @@ class LightGBMEngine(Engine):
         _check_trees(params, sets_leaves)
         lightgbm = import_engine("lightgbm")
         settings = {"verbosity": -1, **params, "objective": "none", "num_class": len(start)}
-        data = lightgbm.Dataset(features, label=target, params=settings).construct()
+        # As a parameter LightGBM takes them too, but warns that it did not.
+        names = [name for name in CATEGORICAL if name in settings]
+        categorical = [_columns(settings.pop(name)) for name in names] or ["auto"]
+        data = lightgbm.Dataset(features, label=target, params=settings, categorical_feature=categorical[0]).construct()
         if not any(data.feature_num_bin(column) > 1 for column in range(features.shape[1])):
             return _constant_model(settings, features.shape[1], start)
         booster = lightgbm.Booster(settings, data)
@@ -173,6 +194,18 @@ class LightGBMEngine(Engine):
         """Return raw scores, (N, H)."""
         scores: Array = model.predict(features, raw_score=True, **_threads(model.params)).reshape(len(features), -1)
         return scores
+
+
+def _columns(places: Any) -> Any:
+    """Return the places of columns, which LightGBM's parameters may give as a text too."""
+    return [int(place) for place in places.split(",")] if isinstance(places, str) and places != "auto" else places
+
+
+def _known_settings() -> set[str]:
+    """Return all names of LightGBM's parameters, or nothing where this version does not tell."""
+    aliases = getattr(import_engine("lightgbm").basic, "_ConfigAliases", None)
+    table: dict[str, list[str]] = getattr(aliases, "_get_all_param_aliases", dict)()
+    return {name for names in table.values() for name in names}
 
 
 def _constant_model(settings: dict[str, Any], columns: int, start: Array) -> Any:
@@ -231,3 +264,17 @@ def _check_trees(params: dict[str, Any], refit: bool) -> None:
             f"leaves cannot be refitted with LightGBM's boosting={kind!r}, which changes the trees before; choose "
             "refit_leaves=False or boosting='gbdt'"
         )
+    constraints = next((params[name] for name in MONOTONE if name in params), None)
+    if refit and _is_some(constraints):
+        raise ValueError(
+            f"leaves that are set to the optimum of their rows cannot keep LightGBM's monotone_constraints, got "
+            f"{constraints!r}: choose refit_leaves=False, which takes steps by curvature instead"
+        )
+
+
+def _is_some(constraints: Any) -> bool:
+    """Whether constraints, a sequence or a text as LightGBM reads it, constrain any feature."""
+    if constraints is None:
+        return False
+    numbers = constraints.split(",") if isinstance(constraints, str) else np.atleast_1d(constraints)
+    return any(float(number) != 0 for number in numbers if str(number).strip())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import copy
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -97,6 +98,12 @@ class Objective:
         _, curvature = self._derivatives(scores, target, weight)
         mean = curvature.sum(axis=0) / (rows if weight is None else np.sum(weight))
         self.unit = np.where(mean > 0, mean, 1.0)
+
+    def scaled(self, factor: float) -> Self:
+        """Return an objective that hands the engine so many times the gradient and the curvature of this one."""
+        new = copy.copy(self)
+        new.unit = (1.0 if self.unit is None else self.unit) / factor
+        return new
 
     def _derivatives(self, scores: Any, target: Any, weight: Any) -> tuple[np.ndarray, np.ndarray]:
         if self._equivalent is None:

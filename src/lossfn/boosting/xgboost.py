@@ -7,8 +7,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lossfn.reduce import Total
+
 from .engines import Array, Engine, import_engine, taken
-from .objective import Metric, Objective, in_order
+from .objective import Metric, Objective, in_order, labels_for
+
+# XGBoost's limits and penalties in units of gradients, curvatures or gains, and their defaults.
+COMPARED = {
+    ("reg_lambda", "lambda"): 1.0,
+    ("reg_alpha", "alpha"): 0.0,
+    ("min_child_weight",): 1.0,
+    ("gamma", "min_split_loss"): 0.0,
+}
+# A mean gain of a row below the first is enlarged: XGBoost's own limit, 1e-6, would be more than a thousandth of it.
+# Enlarged are numbers down to the second: single precision holds their sums over any number of rows.
+SMALL_GAIN, SMALLEST_GAIN = 1e-3, 1e-24
 
 
 class XGBoostObjective(Objective):
@@ -51,15 +64,15 @@ class XGBoostObjective(Objective):
         return self.derivatives(*in_order(scores, data, sample_weight))
 
     def _over_workers(self, numbers: Any) -> Any:
-        collective = import_engine("xgboost").collective
-        return collective.allreduce(numbers, collective.Op.SUM)
+        return _sum_over_workers(numbers)
 
 
 class XGBoostMetric(Metric):
     """A loss as ``custom_metric`` of ``xgboost.train``, or ``eval_metric`` of scikit-learn's interface.
 
     Weights count. The metric takes raw scores, which XGBoost hands over where the objective is one of one's own too.
-    For early stopping, ``maximize=metric.maximize`` says that less is better.
+    Where several workers train one model, it is the mean over the rows of all of them. For early stopping,
+    ``maximize=metric.maximize`` says that less is better.
 
     Parameters
     ----------
@@ -98,6 +111,18 @@ class XGBoostMetric(Metric):
         value = self.value(scores, target, weight)
         return (self.name, value) if hasattr(data, "get_label") else value
 
+    def value(self, scores: Any, target: Any, weight: Any = None) -> float:
+        """Return the weighted mean of the loss at raw scores, over the rows of all workers."""
+        total = self.loss.total(scores, labels_for(self.loss, target), weight=weight)
+        # XGBoost averages what workers return, whatever their weights: so all return the mean of the whole.
+        whole = _sum_over_workers(np.array([total.sum, total.weight], np.float64))
+        return float(Total(*whole).mean())
+
+
+def _sum_over_workers(numbers: Any) -> Any:
+    collective = import_engine("xgboost").collective
+    return collective.allreduce(numbers, collective.Op.SUM)
+
 
 class XGBoostEngine(Engine):
     """How estimators train and ask XGBoost."""
@@ -108,7 +133,8 @@ class XGBoostEngine(Engine):
         rounds="num_boost_round",
         rate="eta",
         outputs="num_class num_target",
-        stopping="early_stopping_rounds",
+        validation="early_stopping_rounds eval_metric",
+        categories="enable_categorical feature_types",
         cure="xgboost.train with XGBoostObjective and XGBoostMetric",
     )
 
@@ -128,6 +154,10 @@ class XGBoostEngine(Engine):
         xgboost = import_engine("xgboost")
         threads = params.get("nthread", params.get("n_jobs"))
         data = xgboost.DMatrix(features, label=target, weight=weight, nthread=threads)
+        factor = _gain_factor(objective, target, weight, start, params)
+        if factor > 1:
+            # Leaves are what they were: gradients, curvatures and all that these are compared with change together.
+            objective, params = objective.scaled(factor), {**params, **_scaled(params, factor)}
         settings = {"disable_default_eval_metric": True, **params}
         if len(start) == 1:
             return xgboost.train({**settings, "base_score": start.item()}, data, rounds, obj=objective)
@@ -143,6 +173,33 @@ class XGBoostEngine(Engine):
         data = import_engine("xgboost").DMatrix(features)
         scores: Array = model.predict(data, output_margin=True).astype(np.float64)
         return scores.reshape(len(features), -1)
+
+
+def _gain_factor(objective: XGBoostObjective, target: Array, weight: Array, start: Array, params: Any) -> float:
+    """Return a power of 2 by which gains at the start become those of targets of size 1, where they are far smaller.
+
+    XGBoost makes no split whose gain is at most 1e-6. Gains, sums of squared gradients over curvatures, are in units
+    of the loss over those of the curvature: of targets in small units, their squares.
+    """
+    if objective.curvature == "engine" or params.get("booster") == "gblinear":
+        return 1.0
+    scores = np.tile(start, (len(target), 1)) if len(start) > 1 else np.full(len(target), start[0])
+    gradient, curvature = (each.astype(np.float64) for each in objective.derivatives(scores, target, weight))
+    gains = np.divide(gradient**2, curvature, out=np.zeros_like(gradient), where=curvature > 0)
+    mean = np.min(gains.sum(axis=0) / weight.sum())
+    return float(2.0 ** np.ceil(-np.log2(max(mean, SMALLEST_GAIN)))) if 0 < mean < SMALL_GAIN else 1.0
+
+
+def _scaled(params: dict[str, Any], factor: float) -> dict[str, float]:
+    """Return the parameters that XGBoost compares with sums of gradients, of curvatures or with gains, times a factor.
+
+    So the limits are those that were asked for, or XGBoost's defaults.
+    """
+    found = {}
+    for names, default in COMPARED.items():
+        given = {name: params[name] for name in names if params.get(name) is not None} or {names[0]: default}
+        found.update({name: factor * float(value) for name, value in given.items()})
+    return found
 
 
 def _version(xgboost: Any) -> tuple[int, ...]:
