@@ -10,7 +10,9 @@ operations of PyTorch     tensors on accelerators, in half precision, and inside
 one node of a graph       code that ``torch.compile`` reads: the operations are fused with those around them
 ========================  =========================================================================================
 
-All are differentiable twice by the prediction, and refuse a target that requires a gradient.
+All are differentiable twice by the prediction, and refuse a target that requires a gradient. Code that is compiled with
+``fullgraph=True`` uses losses that were made outside of it. Where values cannot be checked, as on accelerators and in
+transforms, a target outside its domain gives NaN.
 """
 
 from __future__ import annotations
