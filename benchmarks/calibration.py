@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -11,19 +10,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-THREADS = 2
-# Before the libraries look: they count processors when they are imported.
-for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ[variable] = str(THREADS)
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+from benchmarks.two_threads import THREADS
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torchmetrics.functional.classification import binary_calibration_error  # noqa: E402
+# isort: split
+import numpy as np
+import torch
+from torchmetrics.functional.classification import binary_calibration_error
 
-from benchmarks.tables import report, table  # noqa: E402
-from lossfn.calibration import ReliabilityState, expected_calibration_error  # noqa: E402
+from benchmarks.tables import report, table
+from lossfn.calibration import ReliabilityState, expected_calibration_error
 
 SIZES = (10**7, 10**5, 10**3)
 BINS = 15
@@ -104,6 +99,7 @@ def main() -> None:
         print(_measure_memory(sys.argv[-2], int(sys.argv[-1])))  # noqa: T201 (read by the parent process)
         return
     quick = "--quick" in sys.argv
+    torch.set_num_threads(THREADS)
     lines = []
     for size in SIZES:
         for dtype in ("float32", "float64"):

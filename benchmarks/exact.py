@@ -20,12 +20,14 @@ import numpy as np
 from benchmarks.points import (
     Array,
     Points,
+    continuous_parts,
     each_number,
     features,
     has_kinks_of_several_heads,
     has_scale,
-    is_margin_loss,
     is_special_at_zero,
+    side_of,
+    variable_of,
 )
 from benchmarks.steps import NEAR, NEARNESS, SPARE_DIGITS, VANISHING, scale_of, steps_and_digits
 from lossfn import PointwiseLoss, fields
@@ -251,9 +253,9 @@ def orders_of(kind: str, heads: int, parts: int) -> list[tuple[int, ...]]:
 def _at_point(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list[Entry]]:
     place = [mpmath.mpf(float(number)) for number in [*heads, *parts]]
     with mpmath.workdps(1000):
-        variable, rounded = _variable(loss, heads, parts)
-        crosses = loss.smoothness < 2 and _side(loss, abs(variable)) != _side(loss, abs(rounded))
-    counted = [*range(len(heads)), *_continuous_parts(loss, parts)]
+        variable, rounded = variable_of(loss, heads, parts)
+        crosses = loss.smoothness < 2 and side_of(loss, abs(variable)) != side_of(loss, abs(rounded))
+    counted = [*range(len(heads)), *continuous_parts(loss, parts)]
     # Small steps, and far smaller ones, need many digits. They are taken where differences with larger ones cannot be
     # trusted: where a result vanishes, or is much smaller than the values that it is a difference of.
     for nearest in (NEAR, 0.0):
@@ -358,7 +360,7 @@ def _at_limit(loss: PointwiseLoss, heads: Array, parts: Array) -> dict[str, list
     distant = [place**2 * mpmath.sign(place) if abs(place) > 1 else place for place in places]
     farther = Neighbourhood(loss, [*distant, *exact_parts], steps)
     is_kink = places[0] == exact_parts[0] and _has_kink(loss, around)
-    counted = [position for position, head in enumerate(heads) if np.isfinite(head)] + _continuous_parts(loss, parts)
+    counted = [position for position, head in enumerate(heads) if np.isfinite(head)] + continuous_parts(loss, parts)
     result: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
     for kind in KINDS:
         for orders in orders_of(kind, len(heads), len(parts)):
@@ -385,33 +387,3 @@ def _limit_entry(around: Neighbourhood, farther: Neighbourhood, orders: tuple[in
     if not has_scale(around.given) and abs(number) < 10 * max(around.steps) ** 2:
         return Entry((mpmath.mpf(0),), mpmath.mpf(0))
     return Entry((number,), around.sensitivity(orders, counted))
-
-
-def _variable(loss: PointwiseLoss, heads: Array, parts: Array) -> tuple[Any, float]:
-    """Return the residual or margin, exactly and as it is rounded; the first head where targets have parts."""
-    head, target = mpmath.mpf(float(heads[0])), mpmath.mpf(float(parts[0]))
-    if len(parts) > 1:
-        return head, float(head)
-    if is_margin_loss(loss):
-        return head * target, float(head * target)
-    if has_scale(loss) and loss.target == fields.POSITIVE:
-        # The location is one of the logarithm.
-        with mpmath.workdps(1000):
-            return head - mpmath.log(target), float(heads[0] - np.log(parts[0]))
-    with np.errstate(over="ignore"):
-        return head - target, float(heads[0] - parts[0])
-
-
-def _continuous_parts(loss: PointwiseLoss, parts: Array) -> list[int]:
-    """Return the positions of targets that are measured numbers, whose rounding counts, and not labels."""
-    found = []
-    for position, (domain, part) in enumerate(zip(fields.domains_of(loss.target), parts, strict=True)):
-        is_label = domain.is_discrete or (domain == fields.PROBABILITY and part in (0.0, 1.0))
-        if not is_label:
-            found.append(len(loss.heads) + position)
-    return found
-
-
-def _side(loss: PointwiseLoss, size: Any) -> list[int]:
-    """Return on which side of each possible kink a residual or margin of this size lies."""
-    return [(size > feature) - (size < feature) for feature in features(loss)]

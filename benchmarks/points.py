@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import mpmath
 import numpy as np
 
 from lossfn import PointwiseLoss, fields
@@ -86,6 +87,36 @@ def has_scale(loss: PointwiseLoss) -> bool:
 def has_labels(loss: PointwiseLoss) -> bool:
     """Whether targets are labels of two classes, or probabilities between them."""
     return loss.target in (fields.BINARY, fields.SIGNED, fields.PROBABILITY)
+
+
+def variable_of(loss: PointwiseLoss, heads: Array, parts: Array) -> tuple[Any, float]:
+    """Return the residual or margin, exactly and as it is rounded; the first head where targets have parts."""
+    head, target = mpmath.mpf(float(heads[0])), mpmath.mpf(float(parts[0]))
+    if len(parts) > 1:
+        return head, float(head)
+    if is_margin_loss(loss):
+        return head * target, float(head * target)
+    if has_scale(loss) and loss.target == fields.POSITIVE:
+        # The location is one of the logarithm.
+        with mpmath.workdps(1000):
+            return head - mpmath.log(target), float(heads[0] - np.log(parts[0]))
+    with np.errstate(over="ignore"):
+        return head - target, float(heads[0] - parts[0])
+
+
+def continuous_parts(loss: PointwiseLoss, parts: Array) -> list[int]:
+    """Return the positions of targets that are measured numbers, whose rounding counts, and not labels."""
+    found = []
+    for position, (domain, part) in enumerate(zip(fields.domains_of(loss.target), parts, strict=True)):
+        is_label = domain.is_discrete or (domain == fields.PROBABILITY and part in (0.0, 1.0))
+        if not is_label:
+            found.append(len(loss.heads) + position)
+    return found
+
+
+def side_of(loss: PointwiseLoss, size: Any) -> list[int]:
+    """Return on which side of each possible kink a residual or margin of this size lies."""
+    return [(size > feature) - (size < feature) for feature in features(loss)]
 
 
 def finite_points(loss: PointwiseLoss, dtype: str, size: int, seed: int = 0) -> Points:

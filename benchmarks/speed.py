@@ -7,7 +7,6 @@ so that a slow spell of the machine meets them all; medians are compared after r
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 import warnings
@@ -16,22 +15,18 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-THREADS = 2
-# Before the libraries look: they count processors when they are imported.
-for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ[variable] = str(THREADS)
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+from benchmarks.two_threads import THREADS
 
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+# isort: split
+import jax
+import numpy as np
+import torch
 
-from benchmarks.contestants import FLOOR, LOSSES, OURS, Run, contestants, floors, inputs  # noqa: E402
-from benchmarks.report import document  # noqa: E402
-from benchmarks.startup import measure_startup  # noqa: E402
-from benchmarks.tables import short, write  # noqa: E402
-from lossfn import PointwiseLoss  # noqa: E402
+from benchmarks.contestants import FLOOR, LOSSES, OURS, Run, contestants, floors, inputs
+from benchmarks.report import document
+from benchmarks.startup import measure_startup
+from benchmarks.tables import short, write
+from lossfn import PointwiseLoss
 
 SIZES = (10**7, 10**5, 10**3)
 WARM_UP = 10

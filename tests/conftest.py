@@ -110,7 +110,7 @@ def repeat(data: Any, times: Any) -> Any:
 def draw(loss: Any, *shape: int, seed: int = 0, dtype: Any = np.float64) -> tuple[np.ndarray, Any]:
     """Draw predictions and targets from the declared domains; ``shape`` is that of the elements."""
     pred, target = sample(loss, np.random.default_rng(seed), int(np.prod(shape)), dtype)
-    return pred.reshape(shape + pred.shape[1:]), each_part(lambda part: part.reshape(shape), target)
+    return pred.reshape(shape + pred.shape[1:]), each_part(lambda part: part.reshape(shape + part.shape[1:]), target)
 
 
 def spoil(pred: np.ndarray, target: Any, dropped: np.ndarray) -> tuple[np.ndarray, Any]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 import copy
 import math
 import pickle
-import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
@@ -275,21 +275,13 @@ def test_a_second_process_warns_too_although_the_definition_is_cached(tmp_path):
 
 
 def test_losses_may_be_defined_in_several_threads_at_once():
-    failures = []
-
     def define(number):
-        try:
-            with warnings.catch_warnings():
-                lossfn.define(f"Thread{number}", lambda xp, p, y: number * xp.log_cosh(p - y))
-        except Exception as error:
-            failures.append(error)
+        with warnings.catch_warnings():
+            return lossfn.define(f"Thread{number}", lambda xp, p, y: number * xp.log_cosh(p - y))
 
-    threads = [threading.Thread(target=define, args=(number,)) for number in range(1, 5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(4) as threads:
+        defined = [threads.submit(define, number) for number in range(1, 5)]
+    assert [each.result().__name__ for each in defined] == ["Thread1", "Thread2", "Thread3", "Thread4"]
 
 
 # ---- sums -----------------------------------------------------------------------------------------------------------

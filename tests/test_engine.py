@@ -12,7 +12,7 @@ import pytest
 from conftest import CATALOGUE, draw, every_variant, raises, run_python
 
 import lossfn
-from lossfn import BinaryCrossEntropy, BinaryFocal, Brier, Hinge, Huber, fields
+from lossfn import AbsolutePercentageError, BinaryCrossEntropy, BinaryFocal, Brier, Hinge, Huber, fields
 from lossfn.engine import cache, definition
 from lossfn.engine.libraries import compatible, library_of_namespace
 from lossfn.engine.trace import ExpressionError, Recorder, symbol, text_of
@@ -94,18 +94,16 @@ def is_a_function_of_the_residual(loss):
 @every_variant
 def test_derivatives_are_taken_in_the_variable_that_shortens_them(loss):
     source = lines_of(loss, "gradient")
-    if loss.elicits == "quantiles":
-        # Each head has a residual of its own.
-        return
-    is_residual = loss.task == "regression" and loss.link == "identity" and is_a_function_of_the_residual(loss)
-    if is_residual or isinstance(loss, Brier):
-        assert "_residual = (" in source
+    is_number = loss.task == "regression" and loss.link == "identity"
+    # Of several quantiles each has a residual of its own, and a relative error is a residual by the target.
+    by_residual_alone = loss.elicits != "quantiles" and is_number and is_a_function_of_the_residual(loss)
+    has_residual = by_residual_alone or loss.elicits == "quantiles" or isinstance(loss, Brier | AbsolutePercentageError)
+    assert ("_residual = (" in source) == has_residual
+    if by_residual_alone or isinstance(loss, Brier):
         # The target enters through the residual alone.
         assert source.count("target") == 1
-    elif isinstance(loss, (Hinge, BinaryFocal)):
+    if isinstance(loss, (Hinge, BinaryFocal)):
         assert "_margin = (" in source
-    elif loss.task != "regression" or loss.link != "identity":
-        assert "_residual" not in source
 
 
 @every_variant

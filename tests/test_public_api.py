@@ -57,7 +57,8 @@ def test_public_objects_are_documented() -> None:
 
 
 def test_source_files_are_short() -> None:
-    long = [path.name for path in SOURCE.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > 400]
+    paths = [*SOURCE.rglob("*.py"), *(Path(__file__).parents[1] / "benchmarks").glob("*.py")]
+    long = [path.name for path in paths if len(path.read_text(encoding="utf-8").splitlines()) > 400]
     assert long == []
 
 

@@ -12,6 +12,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from conftest import draw, label, take
 from torch.nn import functional
 
 import lossfn
@@ -26,13 +27,7 @@ LOSSES = [loss(**{**setting, **extra}) for loss in CLASS_LOSSES for setting in l
           for extra in ({"prior": (0.5, 0.3, 0.2)},) * (loss is lossfn.LogitAdjusted) or ({},)]  # fmt: skip
 DEFAULTS = [next(loss for loss in LOSSES if type(loss) is kind) for kind in CLASS_LOSSES]
 SOFTMAX = [loss for loss in LOSSES if isinstance(loss, lossfn.SoftmaxLoss)]
-
-
-def label(loss: Any) -> str:
-    default = type(loss)()
-    changed = [f"{name}={value}" for name, value in vars(loss).items()
-               if not name.startswith("_") and name != "term" and value != getattr(default, name, None)]  # fmt: skip
-    return f"{type(loss).__name__}({','.join(changed)})"
+OF_LOGITS = [loss for loss in LOSSES if getattr(loss, "inputs", "logits") == "logits"]
 
 
 every_variant = pytest.mark.parametrize("loss", LOSSES, ids=label)
@@ -40,25 +35,6 @@ every_loss = pytest.mark.parametrize("loss", DEFAULTS, ids=label)
 
 # One for each kind of kernel: for what does not depend on the formula. Every kernel is compared with array code.
 FEW = [lossfn.CrossEntropy(), lossfn.SoftmaxFocal(), lossfn.MulticlassBrier()]
-
-
-def draw(loss: Any, rows: int, seed: int = 0, dtype: Any = np.float64, *, spread: float = 3.0) -> tuple[Any, Any]:
-    """Draw scores and class indices that a loss accepts."""
-    rng = np.random.default_rng(seed)
-    scores = spread * rng.normal(size=(rows, K))
-    if getattr(loss, "inputs", "logits") != "logits":
-        probabilities = rng.dirichlet(np.ones(K), rows)
-        scores = probabilities if loss.inputs == "probabilities" else np.log(probabilities)
-    scores = scores.astype(dtype)
-    index = rng.integers(0, K, rows)
-    if isinstance(loss, Distillation):
-        return scores, loss.Target(index, (spread * rng.normal(size=(rows, K))).astype(dtype))
-    return scores, index
-
-
-def take(target: Any, rows: Any) -> Any:
-    """Return some rows of a target."""
-    return type(target)(*(part[rows] for part in target)) if isinstance(target, tuple) else target[rows]
 
 
 # ---- exact arithmetic -----------------------------------------------------------------------------------------------
@@ -213,13 +189,13 @@ def check_row(loss: Any, z: list[Any], shares: Any, found: list[Any], step: Any,
     ("loss", "path"),
     [
         pytest.param(loss, path, id=f"{label(loss)}-{path}")
-        for loss in LOSSES
+        for loss in OF_LOGITS
+        # Its targets hold scores, too.
+        if not isinstance(loss, Distillation)
         for path in (("arrays", "kernel", "threads") if loss in DEFAULTS else ("arrays",))
     ],
 )
 def test_infinite_and_missing_scores(loss: Any, path: str) -> None:
-    if getattr(loss, "inputs", "logits") != "logits" or isinstance(loss, Distillation):
-        pytest.skip("scores of this loss are not logits alone")
     with paths.forced(path):
         rows = np.array([[np.nan, 0.0, 1.0], [np.inf, 0.0, 1.0], [-np.inf, 0.0, 1.0]])
         values = loss.elementwise(rows, [0, 0, 0])
@@ -265,23 +241,22 @@ def test_long_rows_gather_no_rounding_errors(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "path"),
+    ("loss", "path", "smoothing"),
     [
-        pytest.param(loss, path, id=f"{label(loss)}-{path}")
+        pytest.param(loss, path, smoothing, id=f"{label(loss)}-{path}-{smoothing}")
         for path in ("arrays", "kernel")
         for loss in DEFAULTS
         if path == "arrays" or loss in FEW
+        # Only softmax losses smooth labels.
+        for smoothing in ((0.0, 0.1) if isinstance(loss, lossfn.SoftmaxLoss) else (0.0,))
     ],
 )
 @pytest.mark.parametrize("settings", COMBINATIONS, ids=str)
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_masked_is_deleted_and_weight_is_repetition(
     loss: Any, path: str, settings: dict[str, Any], smoothing: float, reduction: str
 ) -> None:
     if smoothing:
-        if not isinstance(loss, lossfn.SoftmaxLoss):
-            pytest.skip("only softmax losses smooth labels")
         settings = {**settings, "label_smoothing": smoothing}
     if "class_weight" in settings:
         # Some losses have more classes than scores.
@@ -380,10 +355,10 @@ def test_indices_one_hot_and_distributions_mean_the_same(loss: Any, path: str) -
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
 
 
-@every_variant
+@pytest.mark.parametrize(
+    "loss", [loss for loss in OF_LOGITS if loss.shift_invariant and not getattr(loss, "z_loss", 0.0)], ids=label
+)
 def test_adding_a_number_to_a_row_changes_nothing(loss: Any) -> None:
-    if not loss.shift_invariant or getattr(loss, "inputs", "logits") != "logits" or getattr(loss, "z_loss", 0.0):
-        pytest.skip("only logits without z_loss have no level")
     scores, target = draw(loss, 50)
     for a, b in zip(everything(loss, scores, target), everything(loss, scores + 8.0, target), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
@@ -457,10 +432,8 @@ def test_smoothing_is_a_mixture_with_the_uniform_distribution() -> None:
 # ---- what is estimated ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", SOFTMAX, ids=label)
+@pytest.mark.parametrize("loss", [loss for loss in SOFTMAX if loss in OF_LOGITS and loss.gives_probability], ids=label)
 def test_the_best_constant_implies_the_frequencies(loss: Any) -> None:
-    if loss.inputs != "logits" or not loss.gives_probability:
-        pytest.skip("scores are probabilities, or say the class alone")
     index = np.repeat([0, 1, 2], [50, 30, 20])
     row = loss.optimal_constant(index)
     np.testing.assert_allclose(loss.inverse_link(row), [0.5, 0.3, 0.2], atol=1e-6)

@@ -263,8 +263,18 @@ class Loss:
             gradient = out
         return as_scalar(batch, reduce.divide(value, divisor)) if is_reduced else batch.finish(value), gradient
 
-    def gradient(self, pred: Any, target: Any, **options: Any) -> Any:
-        """Return the gradient with respect to ``pred``; options as in ``value_and_gradient``.
+    def gradient(
+        self,
+        pred: Any,
+        target: Any,
+        *,
+        weight: Any = None,
+        mask: Any = None,
+        reduction: str = "mean",
+        denominator: Any = None,
+        out: Any = None,
+    ) -> Any:
+        """Return the gradient with respect to ``pred``; arguments are those of ``value_and_gradient``.
 
         Examples
         --------
@@ -272,6 +282,7 @@ class Loss:
         >>> print(lossfn.SquaredError().gradient([1.0, 5.0], [0.0, 2.0], reduction="sum"))
         [2. 6.]
         """
+        options = {"weight": weight, "mask": mask, "reduction": reduction, "denominator": denominator, "out": out}
         return self.value_and_gradient(pred, target, **options)[1]
 
     def plot(self, ax: Any = None) -> LossDisplay:
