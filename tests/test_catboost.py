@@ -195,3 +195,18 @@ def test_training_on_after_every_row_is_fitted_names_the_cure() -> None:
     with raises(ValueError, "at its minimum in all rows", "fewer n_estimators", "bootstrap_type='No'"):
         model.fit(X, X[:, 0] > 5)
     assert model.set_params(bootstrap_type="No", n_estimators=20).fit(X, X[:, 0] > 5).score(X, X[:, 0] > 5) == 1.0
+
+
+def test_a_weight_of_two_is_a_repeated_row_up_to_the_penalty() -> None:
+    X, y, _ = problem(100)
+    settings = {"engine": "catboost", "n_estimators": 5, "random_strength": 0.0, **QUIET}
+
+    def predictions(penalty: float, times: int, weight: float) -> np.ndarray:
+        model = BoostedRegressor(lossfn.Poisson(), l2_leaf_reg=penalty, **settings)
+        rows = X.repeat(times, axis=0), y.repeat(times)
+        return model.fit(*rows, sample_weight=np.full(len(rows[0]), weight)).predict(X)
+
+    weighted = predictions(3.0, 1, 2.0)
+    np.testing.assert_allclose(weighted, predictions(6.0, 2, 1.0), rtol=1e-9)
+    assert np.abs(weighted - predictions(3.0, 2, 1.0)).max() > 1e-3
+    np.testing.assert_allclose(predictions(0.0, 1, 2.0), predictions(0.0, 2, 1.0), rtol=1e-9)
