@@ -171,3 +171,42 @@ def test_labels_in_words() -> None:
     model = BoostedClassifier(lossfn.BinaryFocal(gamma=2.0), engine="catboost", n_estimators=10, **QUIET).fit(X, words)
     assert set(model.predict(X)) == {"dear", "cheap"}
     assert model.predict_proba(X).shape == (100, 2)
+
+
+@pytest.mark.parametrize("loss", [lossfn.Huber(), lossfn.AbsoluteError(), lossfn.GaussianNLL()], ids=str)
+def test_where_nothing_can_be_learnt_the_start_is_predicted(loss: Any) -> None:
+    X, y, weight = problem()
+    # With CatBoost's own sampling of rows, which fails where no row pulls.
+    model = BoostedRegressor(loss, engine="catboost", n_estimators=3, thread_count=1)
+    same = np.full(len(y), 7.0)
+    np.testing.assert_array_equal(model.fit(X, same).predict(X), same)
+    constant = np.column_stack([np.full(len(y), 2.0), np.full(len(y), np.nan)])
+    model.fit(constant, y, sample_weight=weight)
+    best = np.atleast_1d(loss.optimal_constant(y, weight=weight))[0]
+    np.testing.assert_allclose(model.predict(constant), best, rtol=1e-12)
+    # Missing or not is something to split.
+    gaps = np.where(X[:, :1] > 5, np.nan, 2.0)
+    assert len(set(model.fit(gaps, y).predict(gaps))) == 2
+
+
+def test_training_on_after_every_row_is_fitted_names_the_cure() -> None:
+    X = problem()[0]
+    model = BoostedClassifier(lossfn.Hinge(), engine="catboost", n_estimators=100, learning_rate=1.0, l2_leaf_reg=0)
+    with raises(ValueError, "at its minimum in all rows", "fewer n_estimators", "bootstrap_type='No'"):
+        model.fit(X, X[:, 0] > 5)
+    assert model.set_params(bootstrap_type="No", n_estimators=20).fit(X, X[:, 0] > 5).score(X, X[:, 0] > 5) == 1.0
+
+
+def test_a_weight_of_two_is_a_repeated_row_up_to_the_penalty() -> None:
+    X, y, _ = problem(100)
+    settings = {"engine": "catboost", "n_estimators": 5, "random_strength": 0.0, **QUIET}
+
+    def predictions(penalty: float, times: int, weight: float) -> np.ndarray:
+        model = BoostedRegressor(lossfn.Poisson(), l2_leaf_reg=penalty, **settings)
+        rows = X.repeat(times, axis=0), y.repeat(times)
+        return model.fit(*rows, sample_weight=np.full(len(rows[0]), weight)).predict(X)
+
+    weighted = predictions(3.0, 1, 2.0)
+    np.testing.assert_allclose(weighted, predictions(6.0, 2, 1.0), rtol=1e-9)
+    assert np.abs(weighted - predictions(3.0, 2, 1.0)).max() > 1e-3
+    np.testing.assert_allclose(predictions(0.0, 1, 2.0), predictions(0.0, 2, 1.0), rtol=1e-9)

@@ -138,14 +138,22 @@ def test_refitted_trees_are_those_of_the_engine_where_quantiles_are_unique(loss:
 
 
 @pytest.mark.skipif(VERSION < (4, 3), reason="it interpolates between two residuals of a leaf")
-def test_medians_are_those_of_the_engine_on_any_data() -> None:
+def test_medians_are_those_of_the_engine_on_any_data_without_weights() -> None:
     features, target = load_diabetes(return_X_y=True)
-    start = np.array([140.0])
-    data = lightgbm.Dataset(features, label=target, init_score=np.full(len(target), start[0]))
-    theirs = start + lightgbm.train({**SETTINGS, "objective": "regression_l1"}, data, 20).predict(features)
-    objective, engine = LightGBMObjective(AbsoluteError(), curvature="engine"), LightGBMEngine()
-    ours = engine.train(objective, features, target, np.ones(len(target)), start, 20, SETTINGS, sets_leaves=True)
-    assert np.abs(engine.scores(ours, features)[:, 0] - theirs).max() <= 1e-5 * np.ptp(theirs)
+    loss, start, engine, weights = AbsoluteError(), np.array([140.0]), LightGBMEngine(), np.ones(len(target))
+    found = []
+    for weight in (weights, weights * np.random.default_rng(0).uniform(0.5, 1.5, len(target))):
+        data = lightgbm.Dataset(features, label=target, weight=weight, init_score=np.full(len(target), start[0]))
+        theirs = start + lightgbm.train({**SETTINGS, "objective": "regression_l1"}, data, 20).predict(features)
+        objective = LightGBMObjective(loss, curvature="engine")
+        model = engine.train(objective, features, target, weight, start, 20, SETTINGS, sets_leaves=True)
+        ours = engine.scores(model, features)[:, 0]
+        losses = [float(loss(scores, target, weight=weight)) for scores in (ours, theirs)]
+        found.append((np.abs(ours - theirs).max() / np.ptp(theirs), losses))
+    assert found[0][0] <= 1e-5
+    # Between weighted residuals it interpolates.
+    assert found[1][0] == pytest.approx(0.29, abs=0.005)
+    assert found[1][1] == pytest.approx([29.8, 32.0], abs=0.05)
 
 
 @pytest.mark.parametrize("loss", [Pinball(tau=0.1), Pinball(tau=0.9)], ids=repr)

@@ -231,6 +231,9 @@ class CatBoostEngine(Engine):
     ) -> Any:
         """Return the trained model, whose bias is the start."""
         self.check_settings(params)
+        scores = np.tile(start, (len(target), 1)) if len(start) > 1 else np.full(len(target), start[0])
+        if not _varies(features) or not objective.derivatives(scores, target, weight)[0].any():
+            return _constant_model(features.shape[1], start)
         metric = CatBoostMetric(objective.loss)
         # A baseline of the pool would be rounded to float32, and cannot be given for several labels.
         objective, metric = copy.copy(objective), copy.copy(metric)
@@ -256,7 +259,15 @@ class CatBoostEngine(Engine):
                 **params,
             }
         )
-        model.fit(catboost.Pool(features, labels, weight=weight))
+        try:
+            model.fit(catboost.Pool(features, labels, weight=weight))
+        except catboost.CatBoostError as error:
+            if "Too few sampling units" not in str(error):
+                raise
+            raise ValueError(
+                "CatBoost samples rows by their gradients and found too few, as where the loss is at its minimum in "
+                f"all rows: use fewer n_estimators, or bootstrap_type='No', which samples none ({error})"
+            ) from error
         model.set_scale_and_bias(1.0, start.tolist())
         objective.foreseen.rows.clear()
         return model
@@ -265,6 +276,24 @@ class CatBoostEngine(Engine):
         """Return raw scores, (N, H)."""
         scores = np.asarray(model.predict(features, prediction_type="RawFormulaVal"), dtype=np.float64)
         return scores.reshape(len(features), -1)
+
+
+def _varies(features: Array) -> bool:
+    """Whether any feature has two values, of which missing is one; CatBoost refuses others."""
+    return any(
+        not np.isnan(column).all() if np.isnan(column[0]) else (column != column[0]).any() for column in features.T
+    )
+
+
+def _constant_model(columns: int, start: Array) -> Any:
+    """Return a model that predicts the start, for data on which CatBoost fails because nothing can be learnt."""
+    features, labels = np.tile(np.arange(10.0)[:, None], columns), np.zeros((10, len(start)))
+    settings = {"iterations": 1, "boost_from_average": False, "allow_const_label": True, "thread_count": 1}
+    quiet = {"verbose": False, "allow_writing_files": False}
+    loss = "MultiRMSE" if len(start) > 1 else "RMSE"
+    model = catboost.CatBoost({"loss_function": loss, **settings, **quiet}).fit(features, labels)
+    model.set_scale_and_bias(1.0, start.tolist())
+    return model
 
 
 def _has_several_outputs(loss: BoostedLoss | None) -> bool:
