@@ -76,6 +76,8 @@ class ScoreResult:
     """Corrected for the overlap of the training sets (Nadeau and Bengio 2003)."""
     reason: str | None = None
     """Why there is no number, in one sentence; ``None`` where there is one."""
+    negligible: float = 0.0
+    """Another loss whose score differs by no more than this is not counted as different."""
 
 
 @dataclass(frozen=True, eq=False)
