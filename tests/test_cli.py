@@ -268,3 +268,14 @@ def test_an_interrupt_that_a_library_swallows_is_raised_again():
         with pytest.raises(KeyboardInterrupt):
             move(2, 10)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_was_left_out_is_said_in_the_terminal(write, capsys):
+    data = write("x,k,y\n" + "".join(f"{i},1,{i % 7 - 3}.5\n" for i in range(30)))
+    arguments = ["--folds", "2", "--repeats", "1", "--l2", "0.01", "--losses", "squared_error,poisson"]
+    assert main(["compare", data, "--target", "y", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "30 rows, 1 of 2 features" in printed
+    assert "Note: Left out as features: 'k' (constant)." in printed
+    assert "Note: Poisson was left out: " in printed
+    assert "penalty l2 was given" not in printed

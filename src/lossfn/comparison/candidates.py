@@ -96,7 +96,7 @@ def choose_candidates(losses: Any, data: Dataset, model: Model) -> tuple[tuple[C
     refusals = {item.key: _refused_target(item.loss, data) or model.refusal(item.loss) for item in chosen}
     notes += [f"{key} was left out: {reason}." for key, reason in refusals.items() if reason]
     kept = [candidate for candidate in chosen if not refusals[candidate.key]]
-    return tuple(kept), (*notes, *_notes_on_parameters(kept))
+    return tuple(kept), tuple(notes)
 
 
 def _default(data: Dataset) -> Candidate:
@@ -259,7 +259,8 @@ def _refused_target(loss: Any, data: Dataset) -> str:
     return f"it needs targets that are {loss.target.name}, unlike {count}, such as {outside[0]:g}"
 
 
-def _notes_on_parameters(candidates: Sequence[Candidate]) -> list[str]:
+def notes_on_parameters(candidates: Sequence[Candidate]) -> list[str]:
+    """Return how the parameters that the data decide were chosen."""
     scaled: dict[float, list[str]] = {}
     for candidate in candidates:
         for name in candidate.estimated:

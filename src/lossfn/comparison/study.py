@@ -13,7 +13,7 @@ import numpy as np
 
 import lossfn
 
-from .candidates import Candidate, choose_candidates
+from .candidates import Candidate, choose_candidates, notes_on_parameters
 from .curves import curves_of
 from .data import Dataset, read_data
 from .evidence import binary_evidence, gradient_curve, multiclass_evidence, regression_evidence
@@ -115,6 +115,7 @@ def compare(
     fits = cross_validate(data, candidates, folds=folds, repeats=repeats, model=trained, seed=seed, progress=progress)
 
     default = candidates[0]
+    method = (*notes_on_parameters(candidates), _note_on_settings(fits, trained))
     measures = scores_for(data.task)
     infos = tuple(measure.info for measure in measures)
     test_share = 1 / (folds - 1)
@@ -157,7 +158,8 @@ def compare(
         recommendations=recommend(infos, candidates, scores, verdicts, test_share, moved),
         evidence=evidence,
         predictions=Predictions(data.target, predictions),
-        notes=(*data.notes, *notes, *_notes_on_fits(fits, trained)),
+        notes=(*data.notes, *notes, *_notes_on_fits(fits, trained), *method),
+        method=method,
         versions=_versions(trained.info),
     )
 
@@ -260,19 +262,22 @@ def _loss_result(
 
 
 def _notes_on_fits(fits: Mapping[str, Sequence[FoldFit]], model: Model) -> list[str]:
-    setting = model.info.setting
-    given = next(iter(fits.values()))[0].setting
-    notes = _notes_on_extremes(fits, setting)
+    notes = _notes_on_extremes(fits, model.info.setting)
     for key, of_loss in fits.items():
         if stopped := sum(not fit.converged for fit in of_loss):
             notes.append(f"The solver for {key} stopped before its tolerance in {stopped} of {len(of_loss)} folds.")
-    notes.append(
+    return notes
+
+
+def _note_on_settings(fits: Mapping[str, Sequence[FoldFit]], model: Model) -> str:
+    setting = model.info.setting
+    given = next(iter(fits.values()))[0].setting
+    return (
         f"The {setting} was chosen for each loss by an inner {INNER_FOLDS}-fold cross-validation on that loss's own "
         "mean, in each fold of the first repeat; further repeats use the median of those choices."
         if model.chooses
         else f"The {setting} was given: {given:g}."
     )
-    return notes
 
 
 def _notes_on_extremes(fits: Mapping[str, Sequence[FoldFit]], setting: str) -> list[str]:
