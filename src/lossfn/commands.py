@@ -144,8 +144,9 @@ def _compare(columns: Columns, **settings: Any) -> Comparison:
     """Compare, with the warnings of other libraries kept from the screen: the result has notes of its own."""
     from lossfn.comparison import compare
     from lossfn.comparison.formatting import count
+    from lossfn.comparison.problems import on_the_command_line
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), on_the_command_line(columns.numbers):
         warnings.simplefilter("ignore")
         try:
             result = compare(columns.features, columns.target, weight=columns.weight, groups=columns.groups, **settings)

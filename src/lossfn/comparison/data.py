@@ -69,6 +69,8 @@ def read_data(
     target = _column(y, "target")
     name = target_name or (str(target.name) if target.name is not None else "target")
     frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(_matrix(X))
+    # From here on, the index is the place of a row among those that were passed, for messages.
+    frame = frame.reset_index(drop=True)
     _same_length(len(frame), len(target), f"target {name!r}")
 
     weighted = weight is not None
@@ -98,7 +100,7 @@ def read_data(
         if not set(classes) <= {"0", "1"}:
             notes.append(f"Class {classes[1]!r} of {name!r} counts as 1, class {classes[0]!r} as 0.")
     _enough_rows(values, group_codes, chosen, folds, classes, name)
-    features, feature_notes = read_features(frame.reset_index(drop=True))
+    features, feature_notes = read_features(frame)
     return Dataset(
         features=features,
         target=values,
@@ -143,7 +145,8 @@ def _same_length(expected: int, found: int, what: str) -> None:
 def _no_missing(values: pd.Series[Any], name: str) -> None:
     missing = values.isna().to_numpy(dtype=bool)
     if missing.any():
-        raise DataError(f"target {name!r} is missing in {missing.sum()} of {len(values)} rows{first_rows(missing)}")
+        places = first_rows(values.index.to_numpy()[missing])
+        raise DataError(f"target {name!r} is missing in {missing.sum()} of {len(values)} rows{places}")
 
 
 def _read_weight(weight: Any, rows: int) -> FloatArray:
@@ -154,7 +157,7 @@ def _read_weight(weight: Any, rows: int) -> FloatArray:
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     for bad, complaint in ((~np.isfinite(values), "not a finite number"), (values < 0, "negative")):
         if bad.any():
-            raise DataError(f"weight is {complaint} in {bad.sum()} of {rows} rows{first_rows(bad)}")
+            raise DataError(f"weight is {complaint} in {bad.sum()} of {rows} rows{first_rows(np.flatnonzero(bad))}")
     if not values.any():
         raise DataError("all weights are zero")
     return values
@@ -168,7 +171,7 @@ def _read_groups(groups: Any, rows: int) -> IntArray | None:
     codes: IntArray = pd.factorize(column)[0]
     missing = codes < 0
     if missing.any():
-        raise DataError(f"the group is missing in {missing.sum()} of {rows} rows{first_rows(missing)}")
+        raise DataError(f"the group is missing in {missing.sum()} of {rows} rows{first_rows(np.flatnonzero(missing))}")
     return codes
 
 
@@ -212,7 +215,8 @@ def _read_regression_target(target: pd.Series[Any], name: str) -> FloatArray:
         )
     if not np.isfinite(values).all():
         bad = ~np.isfinite(values)
-        raise DataError(f"target {name!r} is infinite in {bad.sum()} of {len(values)} rows{first_rows(bad)}")
+        places = first_rows(target.index.to_numpy()[bad])
+        raise DataError(f"target {name!r} is infinite in {bad.sum()} of {len(values)} rows{places}")
     _not_constant(target, name)
     return values
 

@@ -81,7 +81,8 @@ def _numbers(column: pd.Series[Any], name: str) -> pd.Series[Any]:
     values = column.to_numpy(dtype=float, na_value=np.nan)
     infinite = np.isinf(values)
     if infinite.any():
-        raise DataError(f"feature {name!r} is infinite in {infinite.sum()} of {len(values)} rows{first_rows(infinite)}")
+        places = column.index.to_numpy()[infinite]
+        raise DataError(f"feature {name!r} is infinite in {infinite.sum()} of {len(values)} rows{first_rows(places)}")
     return pd.Series(values, index=column.index)
 
 

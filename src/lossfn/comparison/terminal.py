@@ -15,6 +15,7 @@ from lossfn.terminal import WIDTH, Terminal, remembered_interrupts
 
 from .features import read_features
 from .formatting import count, shorten
+from .problems import on_the_command_line
 from .tables import Cell, score_table
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Screen(Terminal):
         """Say what was read, before the work begins."""
         rows, features = columns.features.shape
         dropped = f", {count(columns.dropped, 'row')} left out" if columns.dropped else ""
-        used = read_features(columns.features)[0].count
+        with on_the_command_line(columns.numbers):
+            used = read_features(columns.features)[0].count
         shown = count(features, "feature") if used == features else f"{used} of {count(features, 'feature')}"
         self.print(f"{source}: {count(rows, 'row')}, {shown}{dropped}")
 
