@@ -1,11 +1,14 @@
 """What a comparison accepts, what it refuses, and in which words."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from lossfn.comparison import DataError
 from lossfn.comparison.data import read_data
+from lossfn.comparison.features import read_features
 from lossfn.comparison.preparation import prepare, robust_scale, weighted_quantile
 
 RNG = np.random.default_rng(0)
@@ -49,15 +52,15 @@ REFUSED = {
     ),
     "words for regression": (
         {"target": with_value(Y, 4, "unknown"), "task": "regression"},
-        r"target 'price' is not numeric: 'unknown' in row 4 \(task is regression\)",
+        r"target 'price' is not numeric, .*: 1 of 40 cells is no number: 'unknown' \(row 4, counting from 0\)",
     ),
     "three classes": (
         {"target": pd.Series((["no", "yes", "maybe"] * ROWS)[:ROWS], name="sold"), "task": "binary"},
-        r"target 'sold' has 3 classes \('no', 'yes', 'maybe'\), but .* use task='multiclass', or keep two of them",
+        r"target 'sold' has 3 classes \('no', 'yes', 'maybe'\), but .* set task='multiclass', or keep two of them",
     ),
     "more words than classes": (
         {"target": pd.Series([f"house {row}" for row in range(ROWS)], name="sold")},
-        "holds 40 different words .* more than the 20 .* pass task='multiclass'",
+        "holds 40 different words .* more than the 20 .* set task='multiclass'",
     ),
     "fractions as classes": (
         {"target": Y + 0.5, "task": "multiclass"},
@@ -223,3 +226,24 @@ def test_robust_scale_estimates_the_standard_deviation_of_gaussian_noise():
     noise[:60_000] = 0  # the median absolute deviation is now zero
     assert robust_scale(noise, ones) > 0
     assert robust_scale(np.zeros(5), np.ones(5)) == 0
+
+
+def test_a_stray_cell_among_numbers_is_refused_or_said():
+    cells = [str(number) for number in range(100)]
+    for stray, how in (("?", "leave such cells empty"), ("1,234", "without thousands separators"), ("9%", "percent")):
+        with pytest.raises(DataError, match=f"feature 'a' .* 1 of 100 cells is no number: '{re.escape(stray)}'.*{how}"):
+            read_features(pd.DataFrame({"a": [*cells[:7], stray, *cells[8:]]}))
+    few = pd.DataFrame({"a": ["?", *["1", "2", "3"] * 9]})
+    _, (note,) = read_features(few)
+    assert note.startswith("Column 'a' was taken as categories, since 1 of 28 cells is no number: '?' (row 0, ")
+    assert read_features(pd.DataFrame({"a": ["u", "v", "1", *"wvu" * 9]}))[1] == ()
+
+
+def test_cells_of_a_numeric_target_that_are_no_numbers_are_named():
+    cells = [str(number) for number in range(ROWS)]
+    with pytest.raises(DataError, match=r"1 of \d+ cells is no number: 'n/k' \(row 5, counting from 0\); correct or"):
+        read(target=[*cells[:5], "n/k", *cells[6:]])
+    with pytest.raises(DataError, match=r"are no numbers: '0%'.* write percentages without the sign"):
+        read(target=[f"{cell}%" for cell in cells])
+    with pytest.raises(DataError, match="set task='multiclass' if they are"):
+        read(target=[f"name {cell}" for cell in cells])

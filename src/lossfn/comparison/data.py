@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .cells import advice, described, not_numbers, share_of_numbers
 from .features import Features, read_features
-from .problems import DataError, first_rows
+from .problems import DataError, first_rows, setting
 from .result import FloatArray, IntArray, Task
 
 # A target of more words than this is rather a text or a name than a class.
@@ -192,9 +193,12 @@ def _infer_task(target: pd.Series[Any], name: str) -> Task:
     except (ValueError, TypeError):
         if target.nunique() <= MOST_WORDS:
             return "multiclass"
+        if share_of_numbers(target, not_numbers(target)) > 0.5:
+            raise _not_numeric(target, name) from None
         raise DataError(
             f"target {name!r} holds {target.nunique()} different words ({_first_classes(target)}), more than the "
-            f"{MOST_WORDS} that are taken as classes by themselves: pass task='multiclass' if they are, or numbers"
+            f"{MOST_WORDS} that are taken as classes by themselves: set {setting('task', 'multiclass')} if they are, "
+            "or give numbers"
         ) from None
     return "regression"
 
@@ -207,18 +211,22 @@ def _not_constant(target: pd.Series[Any], name: str) -> None:
 def _read_regression_target(target: pd.Series[Any], name: str) -> FloatArray:
     numbers = pd.to_numeric(target, errors="coerce")
     values: FloatArray = numbers.to_numpy(dtype=float, na_value=np.nan)
-    bad = np.isnan(values)
-    if bad.any():
-        example = target.iloc[int(np.argmax(bad))]
-        raise DataError(
-            f"target {name!r} is not numeric: {example!r} in row {int(np.argmax(bad))} (task is regression)"
-        )
+    if np.isnan(values).any():
+        raise _not_numeric(target, name)
     if not np.isfinite(values).all():
         bad = ~np.isfinite(values)
         places = first_rows(target.index.to_numpy()[bad])
         raise DataError(f"target {name!r} is infinite in {bad.sum()} of {len(values)} rows{places}")
     _not_constant(target, name)
     return values
+
+
+def _not_numeric(target: pd.Series[Any], name: str) -> DataError:
+    bad = not_numbers(target)
+    how = advice(target[bad].iloc[0]) or "correct or leave out these rows"
+    if share_of_numbers(target, bad) <= 0.5:
+        how = f"set {setting('task', 'multiclass')} if they are classes"
+    return DataError(f"target {name!r} is not numeric, as regression needs it: {described(target, bad)}; {how}")
 
 
 def _read_classes(target: pd.Series[Any], name: str) -> tuple[FloatArray, tuple[str, str]]:
@@ -260,8 +268,8 @@ def _spell(value: Any) -> str:
 
 def _too_many_classes(target: pd.Series[Any], name: str) -> DataError:
     return DataError(
-        f"target {name!r} has {target.nunique()} classes ({_first_classes(target)}), but the task is binary: use "
-        "task='multiclass', or keep two of them"
+        f"target {name!r} has {target.nunique()} classes ({_first_classes(target)}), but the task is binary: set "
+        f"{setting('task', 'multiclass')}, or keep two of them"
     )
 
 
