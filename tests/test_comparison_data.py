@@ -109,6 +109,12 @@ REFUSED = {
     "features of one dimension": ({"features": np.ones(ROWS)}, r"matrix of rows and columns.*shape \(40,\)"),
     "target of two dimensions": ({"target": np.ones((ROWS, 2))}, r"one dimension, not shape \(40, 2\)"),
     "unknown task": ({"task": "ranking"}, "task must be 'regression', 'binary' or 'multiclass', not 'ranking'"),
+    "dates": ({"target": pd.date_range("2020-01-01", periods=ROWS)}, "holds dates or times; predict a number"),
+    "complex numbers": ({"target": Y + 1j}, "holds complex numbers; predict"),
+    "tiny targets": ({"target": 1e-160 * Y}, "spread of .*e-160, .* between 1e-100 and 1e\\+100"),
+    "huge targets": ({"target": 1e160 * Y}, r"values up to .*e\+160"),
+    "huge features": ({"features": X.assign(b=1e200 * X["b"])}, r"feature 'b' has values up to .*e\+200"),
+    "no rows": ({"features": X[:0], "target": Y[:0]}, "there are no rows"),
     "one fold": ({"folds": 1}, "folds must be at least 2, not 1"),
 }
 

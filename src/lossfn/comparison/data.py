@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .cells import advice, described, not_numbers, share_of_numbers
+from .cells import LARGEST, SMALLEST, advice, described, not_numbers, share_of_numbers
 from .features import Features, read_features
+from .preparation import robust_scale
 from .problems import DataError, first_rows, setting
 from .result import FloatArray, IntArray, Task
 
@@ -73,6 +74,8 @@ def read_data(
     # From here on, the index is the place of a row among those that were passed, for messages.
     frame = frame.reset_index(drop=True)
     _same_length(len(frame), len(target), f"target {name!r}")
+    if not len(target):
+        raise DataError("there are no rows")
 
     weighted = weight is not None
     weights = _read_weight(weight, len(target))
@@ -85,6 +88,7 @@ def read_data(
         group_codes = None if group_codes is None else pd.factorize(group_codes[used])[0]
 
     _no_missing(target, name)
+    _no_other_kind(target, name)
     chosen: Task = _infer_task(target, name) if task is None else _known_task(task)
     classes: tuple[str, ...] = ("0", "1")
     if chosen == "regression":
@@ -148,6 +152,15 @@ def _no_missing(values: pd.Series[Any], name: str) -> None:
     if missing.any():
         places = first_rows(values.index.to_numpy()[missing])
         raise DataError(f"target {name!r} is missing in {missing.sum()} of {len(values)} rows{places}")
+
+
+def _no_other_kind(values: pd.Series[Any], name: str) -> None:
+    """Refuse dates, which would count as nanoseconds, and complex numbers, which would lose their imaginary part."""
+    kind = pd.api.types.infer_dtype(values)
+    if kind == "complex":
+        raise DataError(f"target {name!r} holds complex numbers; predict their real part, or another real number")
+    if kind.startswith(("date", "time", "period")):
+        raise DataError(f"target {name!r} holds dates or times; predict a number, such as the days since the first one")
 
 
 def _read_weight(weight: Any, rows: int) -> FloatArray:
@@ -218,6 +231,12 @@ def _read_regression_target(target: pd.Series[Any], name: str) -> FloatArray:
         places = first_rows(target.index.to_numpy()[bad])
         raise DataError(f"target {name!r} is infinite in {bad.sum()} of {len(values)} rows{places}")
     _not_constant(target, name)
+    largest, spread = float(np.abs(values).max()), robust_scale(values, np.ones(len(values)))
+    if largest > LARGEST or spread < SMALLEST:
+        raise DataError(
+            f"target {name!r} has values up to {largest:.3g} and a spread of {spread:.3g}, whose squares no float "
+            f"holds; measure it in a unit in which both are between {SMALLEST:g} and {LARGEST:g}"
+        )
     return values
 
 

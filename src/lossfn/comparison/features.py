@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from .cells import advice, described, not_numbers, share_of_numbers
+from .cells import LARGEST, SMALLEST, advice, described, not_numbers, share_of_numbers
 from .problems import DataError, first_rows
 
 # A column with more categories than this keeps the most frequent ones and pools the rest.
@@ -90,6 +90,12 @@ def _numbers(column: pd.Series[Any], name: str) -> pd.Series[Any]:
     if infinite.any():
         places = column.index.to_numpy()[infinite]
         raise DataError(f"feature {name!r} is infinite in {infinite.sum()} of {len(values)} rows{first_rows(places)}")
+    largest = np.nanmax(np.abs(values))
+    if largest > LARGEST or 0 < largest < SMALLEST:
+        raise DataError(
+            f"feature {name!r} has values up to {largest:.3g}, whose squares no float holds; measure it in a unit in "
+            f"which they are between {SMALLEST:g} and {LARGEST:g}"
+        )
     return pd.Series(values, index=column.index)
 
 
