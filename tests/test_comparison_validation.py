@@ -264,7 +264,14 @@ def test_probabilities_as_inputs_are_refused():
         choose_candidates([lossfn.BinaryCrossEntropy(inputs="probabilities")], read(*binary_data()), Linear())
 
 
-@pytest.mark.parametrize("l2", [-1.0, np.inf, np.nan])
+@pytest.mark.parametrize("options", [{"folds": 2.5}, {"repeats": 1.5}, {"seed": -1}, {"seed": 1.5}])
+def test_counts_must_be_whole(options):
+    (name,) = options
+    with pytest.raises(DataError, match=f"{name} must be a whole number >= 0, not {options[name]}"):
+        compare(*regression_data(), **options)
+
+
+@pytest.mark.parametrize("l2", [-1.0, np.inf, np.nan, "x"])
 def test_bad_penalties_are_refused(l2):
     with pytest.raises(DataError, match="l2 must be a finite number >= 0"):
         compare(*regression_data(), l2=l2)

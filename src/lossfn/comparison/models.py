@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -101,7 +102,8 @@ class Linear:
     search = Search(L2_GRID.index(1e-2), (2, 1))
 
     def __post_init__(self) -> None:
-        if self.l2 is not None and not 0 <= self.l2 < np.inf:
+        known = self.l2 is None or (isinstance(self.l2, Real) and 0 <= self.l2 < np.inf)
+        if not known:
             raise DataError(f"l2 must be a finite number >= 0, not {self.l2!r}")
 
     def refusal(self, loss: Any) -> str:  # noqa: ARG002 (a linear model is trained with any)

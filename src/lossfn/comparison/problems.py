@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +43,17 @@ def first_rows(places: npt.NDArray[np.intp], count: int = 5) -> str:
 def setting(name: str, value: str) -> str:
     """Return how to set a parameter where the reader is: as an option, or as an argument."""
     return f"{name}={value!r}" if _IN_FILE.get() is None else f"--{name} {value}"
+
+
+def whole(name: str, value: Any) -> int:
+    """Return a parameter that is a number of things."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise DataError(f"{name} must be a whole number >= 0, not {value!r}")
+    return number
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from .data import Dataset, read_data
 from .evidence import binary_evidence, gradient_curve, multiclass_evidence, regression_evidence
 from .models import Model, model_of
 from .preparation import robust_scale
+from .problems import whole
 from .recommendation import recommend
 from .result import Comparison, Evidence, FloatArray, LossResult, ModelInfo, Predictions, ScoreResult
 from .scores import HeldOut, Score, balanced_accuracy, scores_for
@@ -109,6 +110,7 @@ def compare(
     >>> list(result.table.index)
     ['SquaredError', 'AbsoluteError']
     """
+    folds, repeats, seed = (whole(n, v) for n, v in (("folds", folds), ("repeats", repeats), ("seed", seed)))
     trained = model_of(model, l2)
     data = read_data(X, y, task=task, weight=weight, groups=groups, folds=folds, target_name=target_name)
     candidates, notes = choose_candidates(losses, data, trained)
