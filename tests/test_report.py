@@ -250,3 +250,10 @@ def test_a_missing_library_names_the_extra(library, use, purpose, regression, tm
     code = f"import sys; sys.modules[{library!r}] = None; {opening}; {use}"
     complaint = run_python(code, str(stored), fails=True)
     assert f"ImportError: {purpose} needs {library}, an optional extra: pip install 'lossfn[cli]'" in complaint
+
+
+def test_a_file_that_cannot_be_written_is_the_one_that_was_named(regression, tmp_path):
+    path = tmp_path / "missing" / "report.html"
+    with pytest.raises(FileNotFoundError) as caught:
+        regression.to_html(path)
+    assert caught.value.filename == str(path)
