@@ -141,6 +141,12 @@ def _check_text(path: Path) -> None:
             if head.startswith(signature):
                 raise DataError(f"{path.name}: {complaint}")
         file.seek(0)
+        start = file.read(4096)
+        # Text in any encoding has few control characters besides tabs and ends of lines, and none that is zero.
+        controls = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in start)
+        if b"\0" in start or controls > 0.02 * len(start):
+            raise DataError(f"{path.name}: is no text but binary data; export it as CSV")
+        file.seek(0)
         for number, line in enumerate(file, start=1):
             try:
                 line.decode()
