@@ -290,3 +290,30 @@ def test_rows_are_counted_as_in_the_file(column, write, capsys):
     data = write("x,y,w\n" + "".join(f"{x},{y},{w}\n" for x, y, w in zip(*cells.values(), weights, strict=True)))
     complaint = refused(capsys, data, "--target", "y", "--weight", "w", "--drop-missing")
     assert "(row 7, row 1 follows the header)" in complaint
+
+
+def test_an_option_given_twice_is_refused(write, capsys):
+    data = write(NUMBERS)
+    assert "--target is given 2 times; give it once" in refused(capsys, data, "--target", "y", "--target", "x")
+    losses = ["--losses", "huber", "--losses", "squared_error"]
+    assert "--losses is given 2 times" in refused(capsys, data, "--target", "y", *losses)
+    assert main(["list", "--task", "binary", "--task", "regression"]) == 2
+
+
+@pytest.mark.skipif(not os.access("/proc", os.W_OK), reason="needs a folder that permits files and takes none")
+def test_a_folder_that_takes_no_files(capsys):
+    complaint = refused(capsys, "nothing.csv", "--target", "y", "--out", "/proc/r.html")
+    assert "--out: /proc/r.html cannot be written" in complaint
+
+
+def test_mistakes_of_usage_name_the_command(write, capsys):
+    complaint = refused(capsys, write(NUMBERS), "--target", "y", "--task", "regresion")
+    assert "'--task': 'regresion' is not one of" in complaint
+    assert complaint.endswith("(lossfn compare --help shows how to use it)\n")
+    assert main(["compar"]) == 2
+    assert "(lossfn --help shows how to use it)" in capsys.readouterr().err
+
+
+def test_binary_data_are_told_from_text(write, capsys):
+    assert "is no text but binary data" in refused(capsys, write(bytes(range(256)) * 4), "--target", "y")
+    assert "is no text but binary data" in refused(capsys, write(b"x,y\n1,\0\0\n"), "--target", "y")
