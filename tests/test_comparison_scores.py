@@ -157,6 +157,11 @@ def test_tails():
     assert "heavier than Gaussian" in heavy.sentence
     skewed = judge_tails(-RNG.exponential(size=5000))  # residuals are prediction - target
     assert "the longer tail are targets above their prediction" in skewed.sentence
+    # One row decides the skewness and not the sentence.
+    one = judge_tails(np.append(RNG.normal(size=300), -40))
+    assert one.skewness < -1
+    assert "longer tail" not in one.sentence
+    assert "the longer tail are targets below" in judge_tails(np.append(RNG.exponential(size=300), -40)).sentence
 
 
 def test_spread():
