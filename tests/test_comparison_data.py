@@ -82,10 +82,10 @@ REFUSED = {
     ),
     "rare class in few groups": (
         {"target": [1] * 10 + [0] * 30, "groups": [0] * 10 + list(range(1, 31))},
-        "class '1' of target 'target' is in 1 groups only",
+        "class '1' of target 'target' is in 1 group only",
     ),
     "length mismatch": ({"target": Y[:39]}, "target 'price' has 39 rows but the features have 40"),
-    "weights of another length": ({"weight": [1.0]}, "weight has 1 rows but the features have 40"),
+    "weights of another length": ({"weight": [1.0]}, "weight has 1 row but the features have 40"),
     "groups of another length": ({"groups": [1, 2]}, "groups has 2 rows but the features have 40"),
     "negative weight": (
         {"weight": [-1.0] + [1.0] * 39},
@@ -169,7 +169,7 @@ def test_rows_of_weight_zero_are_left_out():
     data = read(target=target, weight=weight, groups=np.arange(ROWS))
     assert data.rows == ROWS - 3
     assert data.group_count == ROWS - 3
-    assert "3 rows of weight 0 were left out." in data.notes
+    assert "Left out: 3 rows of weight 0." in data.notes
 
 
 def test_columns_are_sorted_into_numbers_and_categories():

@@ -12,6 +12,7 @@ import pandas as pd
 
 from .cells import LARGEST, SMALLEST, advice, described, not_numbers, share_of_numbers
 from .features import Features, read_features
+from .formatting import count
 from .preparation import robust_scale
 from .problems import DataError, first_rows, setting
 from .result import FloatArray, IntArray, Task
@@ -83,7 +84,7 @@ def read_data(
     notes: list[str] = []
     used = weights > 0
     if not used.all():
-        notes.append(f"{np.sum(~used)} rows of weight 0 were left out.")
+        notes.append(f"Left out: {count(int(np.sum(~used)), 'row')} of weight 0.")
         frame, target, weights = frame[used], target[used], weights[used]
         group_codes = None if group_codes is None else pd.factorize(group_codes[used])[0]
 
@@ -144,7 +145,7 @@ def _matrix(values: Any) -> npt.NDArray[Any]:
 
 def _same_length(expected: int, found: int, what: str) -> None:
     if expected != found:
-        raise DataError(f"{what} has {found} rows but the features have {expected}")
+        raise DataError(f"{what} has {count(found, 'row')} but the features have {expected}")
 
 
 def _no_missing(values: pd.Series[Any], name: str) -> None:
@@ -297,27 +298,31 @@ def _first_classes(target: pd.Series[Any]) -> str:
     return ", ".join(repr(_spell(value)) for value in counts.index[:4]) + (", ..." if len(counts) > 4 else "")
 
 
+def _are(amount: int, noun: str) -> str:
+    return f"{count(amount, noun)} {'is' if amount == 1 else 'are'}"
+
+
 def _enough_rows(
     target: FloatArray, groups: IntArray | None, task: Task, folds: int, classes: tuple[str, ...], name: str
 ) -> None:
     """Refuse what cannot be split: every fold needs rows, groups, and rows of every class."""
     if len(target) < folds:
-        raise DataError(f"{len(target)} rows are fewer than {folds} folds")
-    if groups is not None and (count := len(np.unique(groups))) < folds:
-        raise DataError(f"{count} groups are fewer than {folds} folds: a group is never split")
+        raise DataError(f"{_are(len(target), 'row')} fewer than {folds} folds")
+    if groups is not None and (amount := len(np.unique(groups))) < folds:
+        raise DataError(f"{_are(amount, 'group')} fewer than {folds} folds: a group is never split")
     if task == "regression":
         # The strength of the penalty is chosen by splitting each training part once more.
         if len(target) - -(-len(target) // folds) < 2:
-            raise DataError(f"{len(target)} rows are too few: each training part needs at least 2")
+            raise DataError(f"{_are(len(target), 'row')} too few: each training part needs at least 2")
         return
     for label, spelled in enumerate(classes):
         rows = np.flatnonzero(target == label)
         units = rows if groups is None else np.unique(groups[rows])
-        kind = "rows" if groups is None else "groups"
+        kind = "row" if groups is None else "group"
         needed = max(folds, 4 if folds == 2 else 3)
         if len(units) < needed:
             raise DataError(
-                f"class {spelled!r} of target {name!r} is in {len(units)} {kind} only, "
+                f"class {spelled!r} of target {name!r} is in {count(len(units), kind)} only, "
                 f"but {folds} folds need at least {needed}"
                 + (": leave them out or merge classes" if task == "multiclass" else "")
             )
