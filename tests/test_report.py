@@ -242,6 +242,7 @@ def test_digits_fit_the_typical_number():
         ("pandas", "import lossfn; lossfn.compare", "lossfn.compare"),
     ],
 )
+    assert [number(value, None) for value in (0.17, 1.3649)] == ["0.170", "1.36"]
 def test_a_missing_library_names_the_extra(library, use, purpose, regression, tmp_path):
     # A result is plain data: whoever gets one may lack what made it.
     stored = tmp_path / "result.pickle"
