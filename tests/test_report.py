@@ -16,6 +16,7 @@ from conftest import run_python
 from rich.console import Console
 from sklearn.datasets import load_iris
 
+from lossfn.calibration import expected_calibration_error
 from lossfn.comparison import compare, pictures
 from lossfn.comparison.drawing import stroke
 from lossfn.comparison.formatting import decimals_for, number, percent, significant
@@ -130,6 +131,21 @@ def test_pictures_take_all_colours_from_the_page(result):
     for picture in (*every.differences, *every.losses, *every.rows, *every.predictions):
         assert "var(--" in picture.svg
         assert re.findall(r"#[0-9a-f]{6}\b", picture.svg) == []
+
+
+def test_the_gap_below_a_reliability_picture_is_that_of_its_bins(binary):
+    picture = pictures.predictions(binary)[0]
+    shown = binary.predictions.by_loss[binary.default]
+    gap = expected_calibration_error(shown, binary.predictions.target, 10)
+    assert f"all folds together: {significant(gap, 2)};" in picture.caption
+
+
+def test_no_long_name_crosses_the_line_of_no_difference(binary):
+    svg = pictures.forest(binary, binary.scores[-1]).svg
+    # From bottom to top: the line of each row, at the middle of the picture.
+    lines = [float(low) - float(high) for low, high in re.findall(r"M 150 ([\d.]+) \nL 150 ([\d.]+) \n", svg)]
+    long, short = sorted(lines)[0], sorted(lines)[-1]
+    assert long < 20 < short
 
 
 def test_names_from_strangers_are_harmless(regression):
