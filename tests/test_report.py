@@ -242,6 +242,7 @@ def test_digits_fit_the_typical_number():
     assert decimals_for([0.4161, 0.42]) == 4
     assert decimals_for([1e9, 2e9]) is None
     assert decimals_for([0.0, None]) == 2
+    assert [number(value, None) for value in (0.17, 1.3649)] == ["0.170", "1.36"]
     assert number(-1.2345e-9, None) == "\N{MINUS SIGN}1.23e\N{MINUS SIGN}9"
     assert significant(0.001) == "0.001"
     assert significant(111.4) == "111"
@@ -258,7 +259,6 @@ def test_digits_fit_the_typical_number():
         ("pandas", "import lossfn; lossfn.compare", "lossfn.compare"),
     ],
 )
-    assert [number(value, None) for value in (0.17, 1.3649)] == ["0.170", "1.36"]
 def test_a_missing_library_names_the_extra(library, use, purpose, regression, tmp_path):
     # A result is plain data: whoever gets one may lack what made it.
     stored = tmp_path / "result.pickle"

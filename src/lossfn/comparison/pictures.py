@@ -26,6 +26,7 @@ MAX_POINTS = 1500
 # Differences are shown in small multiples, three of them side by side on a wide page.
 FOREST_WIDTH = 300
 ROW_HEIGHT = 31.0
+LONG_NAME = 20
 FOOT = 38.0
 
 # Above this many panels of predictions, the reader scrolls more than he learns.
@@ -70,7 +71,6 @@ def forest(result: Comparison, score: ScoreInfo) -> Picture | None:
     words = []
     height = ROW_HEIGHT * len(verdicts)
     with canvas(height + FOOT, FOREST_WIDTH, foot=FOOT) as (figure, axes):
-        axes.axvline(0, ymax=0.99, color=COLOURS["ink"], linewidth=1)
         across = axes.get_yaxis_transform()
         for place, verdict in enumerate(verdicts):
             label = result.loss(verdict.loss).label
@@ -78,6 +78,9 @@ def forest(result: Comparison, score: ScoreInfo) -> Picture | None:
             decided = verdict.verdict != "no clear difference"
             colour = COLOURS[verdict.verdict if decided else "muted"]
             _interval(axes, place, verdict, limit, colour)
+            # A long name reaches across the middle, so the line stops below it.
+            top = place + (0.2 if len(label) > LONG_NAME else 0.56)
+            axes.vlines(0, place - 0.45, top, color=COLOURS["ink"], linewidth=1, zorder=1)
             axes.text(0, place + 0.24, shorten(label, 40), transform=across, va="bottom")
             right: dict[str, Any] = {"transform": across, "va": "bottom", "ha": "right", "color": colour}
             axes.text(1, place + 0.24, f"{difference} {mark(verdict)}" if decided else difference, **right)
