@@ -70,7 +70,7 @@ MISTAKES = {
     "rows for numbers": (NUMBERS, ["--target", "y", "--losses", "mixture_density"], "a row of scores"),
     "a teacher": (WORDS, ["--target", "y", "--losses", "distillation"], "target.teacher"),
     "constant target": ("x,y\n1,5\n2,5\n3,5\n", ["--target", "y"], "constant"),
-    "missing target": ("x,y\n1,1\n2,\n3,3\n", ["--target", "y"], "missing in 1 of 3 rows (2;"),
+    "missing target": ("x,y\n1,1\n2,\n3,3\n", ["--target", "y"], "rows (row 2, row 1 follows the header)"),
     "fewer rows than folds": ("x,y\n1,1\n2,2\n3,3\n", ["--target", "y", "--folds", "5"], "3 rows are fewer than 5"),
     "unknown loss": (NUMBERS, ["--target", "y", "--losses", "hubber"], "did you mean huber"),
     "unknown parameter": (NUMBERS, ["--target", "y", "--losses", "Huber(gamma=2)"], "no parameter 'gamma'"),
@@ -268,3 +268,52 @@ def test_an_interrupt_that_a_library_swallows_is_raised_again():
         with pytest.raises(KeyboardInterrupt):
             move(2, 10)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_was_left_out_is_said_in_the_terminal(write, capsys):
+    data = write("x,k,y\n" + "".join(f"{i},1,{i % 7 - 3}.5\n" for i in range(30)))
+    arguments = ["--folds", "2", "--repeats", "1", "--l2", "0.01", "--losses", "squared_error,poisson"]
+    assert main(["compare", data, "--target", "y", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "30 rows, 1 of 2 features" in printed
+    assert "Note: Left out as features: 'k' (constant)." in printed
+    assert "Note: Poisson was left out: " in printed
+    assert "penalty l2 was given" not in printed
+
+
+@pytest.mark.parametrize("column", ["x", "y"])
+def test_rows_are_counted_as_in_the_file(column, write, capsys):
+    # Rows left out before, for a missing or a zero weight, count too.
+    cells = {"x": [str(i) for i in range(30)], "y": [str(i) for i in range(30)]}
+    cells[column][6] = "inf"
+    weights = ["0", "", *["1"] * 28]
+    data = write("x,y,w\n" + "".join(f"{x},{y},{w}\n" for x, y, w in zip(*cells.values(), weights, strict=True)))
+    complaint = refused(capsys, data, "--target", "y", "--weight", "w", "--drop-missing")
+    assert "(row 7, row 1 follows the header)" in complaint
+
+
+def test_an_option_given_twice_is_refused(write, capsys):
+    data = write(NUMBERS)
+    assert "--target is given 2 times; give it once" in refused(capsys, data, "--target", "y", "--target", "x")
+    losses = ["--losses", "huber", "--losses", "squared_error"]
+    assert "--losses is given 2 times" in refused(capsys, data, "--target", "y", *losses)
+    assert main(["list", "--task", "binary", "--task", "regression"]) == 2
+
+
+@pytest.mark.skipif(not os.access("/proc", os.W_OK), reason="needs a folder that permits files and takes none")
+def test_a_folder_that_takes_no_files(capsys):
+    complaint = refused(capsys, "nothing.csv", "--target", "y", "--out", "/proc/r.html")
+    assert "--out: /proc/r.html cannot be written" in complaint
+
+
+def test_mistakes_of_usage_name_the_command(write, capsys):
+    complaint = refused(capsys, write(NUMBERS), "--target", "y", "--task", "regresion")
+    assert "'--task': 'regresion' is not one of" in complaint
+    assert complaint.endswith("(lossfn compare --help shows how to use it)\n")
+    assert main(["compar"]) == 2
+    assert "(lossfn --help shows how to use it)" in capsys.readouterr().err
+
+
+def test_binary_data_are_told_from_text(write, capsys):
+    assert "is no text but binary data" in refused(capsys, write(bytes(range(256)) * 4), "--target", "y")
+    assert "is no text but binary data" in refused(capsys, write(b"x,y\n1,\0\0\n"), "--target", "y")

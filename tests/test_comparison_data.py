@@ -1,11 +1,14 @@
 """What a comparison accepts, what it refuses, and in which words."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from lossfn.comparison import DataError
 from lossfn.comparison.data import read_data
+from lossfn.comparison.features import read_features
 from lossfn.comparison.preparation import lower_quantile, prepare, robust_scale
 
 RNG = np.random.default_rng(0)
@@ -49,15 +52,15 @@ REFUSED = {
     ),
     "words for regression": (
         {"target": with_value(Y, 4, "unknown"), "task": "regression"},
-        r"target 'price' is not numeric: 'unknown' in row 4 \(task is regression\)",
+        r"target 'price' is not numeric, .*: 1 of 40 cells is no number: 'unknown' \(row 4, counting from 0\)",
     ),
     "three classes": (
         {"target": pd.Series((["no", "yes", "maybe"] * ROWS)[:ROWS], name="sold"), "task": "binary"},
-        r"target 'sold' has 3 classes \('no', 'yes', 'maybe'\), but .* use task='multiclass', or keep two of them",
+        r"target 'sold' has 3 classes \('no', 'yes', 'maybe'\), but .* set task='multiclass', or keep two of them",
     ),
     "more words than classes": (
         {"target": pd.Series([f"house {row}" for row in range(ROWS)], name="sold")},
-        "holds 40 different words .* more than the 20 .* pass task='multiclass'",
+        "holds 40 different words .* more than the 20 .* set task='multiclass'",
     ),
     "fractions as classes": (
         {"target": Y + 0.5, "task": "multiclass"},
@@ -79,10 +82,10 @@ REFUSED = {
     ),
     "rare class in few groups": (
         {"target": [1] * 10 + [0] * 30, "groups": [0] * 10 + list(range(1, 31))},
-        "class '1' of target 'target' is in 1 groups only",
+        "class '1' of target 'target' is in 1 group only",
     ),
     "length mismatch": ({"target": Y[:39]}, "target 'price' has 39 rows but the features have 40"),
-    "weights of another length": ({"weight": [1.0]}, "weight has 1 rows but the features have 40"),
+    "weights of another length": ({"weight": [1.0]}, "weight has 1 row but the features have 40"),
     "groups of another length": ({"groups": [1, 2]}, "groups has 2 rows but the features have 40"),
     "negative weight": (
         {"weight": [-1.0] + [1.0] * 39},
@@ -106,6 +109,12 @@ REFUSED = {
     "features of one dimension": ({"features": np.ones(ROWS)}, r"matrix of rows and columns.*shape \(40,\)"),
     "target of two dimensions": ({"target": np.ones((ROWS, 2))}, r"one dimension, not shape \(40, 2\)"),
     "unknown task": ({"task": "ranking"}, "task must be 'regression', 'binary' or 'multiclass', not 'ranking'"),
+    "dates": ({"target": pd.date_range("2020-01-01", periods=ROWS)}, "holds dates or times; predict a number"),
+    "complex numbers": ({"target": Y + 1j}, "holds complex numbers; predict"),
+    "tiny targets": ({"target": 1e-160 * Y}, "spread of .*e-160, .* between 1e-100 and 1e\\+100"),
+    "huge targets": ({"target": 1e160 * Y}, r"values up to .*e\+160"),
+    "huge features": ({"features": X.assign(b=1e200 * X["b"])}, r"feature 'b' has values up to .*e\+200"),
+    "no rows": ({"features": X[:0], "target": Y[:0]}, "there are no rows"),
     "one fold": ({"folds": 1}, "folds must be at least 2, not 1"),
 }
 
@@ -160,7 +169,7 @@ def test_rows_of_weight_zero_are_left_out():
     data = read(target=target, weight=weight, groups=np.arange(ROWS))
     assert data.rows == ROWS - 3
     assert data.group_count == ROWS - 3
-    assert "3 rows of weight 0 were left out." in data.notes
+    assert "Left out: 3 rows of weight 0." in data.notes
 
 
 def test_columns_are_sorted_into_numbers_and_categories():
@@ -223,3 +232,24 @@ def test_robust_scale_estimates_the_standard_deviation_of_gaussian_noise():
     noise[:60_000] = 0  # the median absolute deviation is now zero
     assert robust_scale(noise, ones) > 0
     assert robust_scale(np.zeros(5), np.ones(5)) == 0
+
+
+def test_a_stray_cell_among_numbers_is_refused_or_said():
+    cells = [str(number) for number in range(100)]
+    for stray, how in (("?", "leave such cells empty"), ("1,234", "without thousands separators"), ("9%", "percent")):
+        with pytest.raises(DataError, match=f"feature 'a' .* 1 of 100 cells is no number: '{re.escape(stray)}'.*{how}"):
+            read_features(pd.DataFrame({"a": [*cells[:7], stray, *cells[8:]]}))
+    few = pd.DataFrame({"a": ["?", *["1", "2", "3"] * 9]})
+    _, (note,) = read_features(few)
+    assert note.startswith("Column 'a' was taken as categories, since 1 of 28 cells is no number: '?' (row 0, ")
+    assert read_features(pd.DataFrame({"a": ["u", "v", "1", *"wvu" * 9]}))[1] == ()
+
+
+def test_cells_of_a_numeric_target_that_are_no_numbers_are_named():
+    cells = [str(number) for number in range(ROWS)]
+    with pytest.raises(DataError, match=r"1 of \d+ cells is no number: 'n/k' \(row 5, counting from 0\); correct or"):
+        read(target=[*cells[:5], "n/k", *cells[6:]])
+    with pytest.raises(DataError, match=r"are no numbers: '0%'.* write percentages without the sign"):
+        read(target=[f"{cell}%" for cell in cells])
+    with pytest.raises(DataError, match="set task='multiclass' if they are"):
+        read(target=[f"name {cell}" for cell in cells])

@@ -13,6 +13,8 @@ from conftest import raises
 import lossfn
 from lossfn.cli import main
 from lossfn.comparison import DataError, compare, models
+from lossfn.comparison.candidates import choose_candidates
+from lossfn.comparison.data import read_data
 from lossfn.comparison.models import Boosted, Linear, model_of
 
 ENGINES = ("lightgbm", "xgboost", "catboost")
@@ -68,6 +70,20 @@ def test_classes_are_compared_too() -> None:
     words = np.array(["a", "b", "c"])[features[:, 0].astype(int)]
     result = compare(features, words, losses=["multiclass_brier"], model="xgboost", folds=3, repeats=1)
     assert (result.table["Accuracy"] == 1.0).all()
+
+
+def test_losses_that_trees_learn_slowly_are_no_defaults() -> None:
+    pytest.importorskip("xgboost")
+    data = read_data(
+        np.zeros((30, 1)) + np.arange(30)[:, None],
+        list("abc" * 10),
+        **dict.fromkeys(("task", "weight", "groups", "target_name")),
+        folds=3,
+    )
+    linear, trees = (
+        {item.key for item in choose_candidates(None, data, model)[0]} for model in (Linear(), Boosted("xgboost"))
+    )
+    assert linear - trees == {"WestonWatkins"}
 
 
 def test_losses_that_trees_cannot_train_are_left_out_with_a_note() -> None:

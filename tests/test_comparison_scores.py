@@ -157,6 +157,11 @@ def test_tails():
     assert "heavier than Gaussian" in heavy.sentence
     skewed = judge_tails(-RNG.exponential(size=5000))  # residuals are prediction - target
     assert "the longer tail are targets above their prediction" in skewed.sentence
+    # One row decides the skewness and not the sentence.
+    one = judge_tails(np.append(RNG.normal(size=300), -40))
+    assert one.skewness < -1
+    assert "longer tail" not in one.sentence
+    assert "the longer tail are targets below" in judge_tails(np.append(RNG.exponential(size=300), -40)).sentence
 
 
 def test_spread():
@@ -213,7 +218,13 @@ def test_without_a_clear_winner_the_default_stays():
     advice = advise({SQUARED: 1.0, ABSOLUTE: 1.0, HUBER: 1.0})
     assert not advice.changes_default
     assert "keep SquaredError()" in advice.sentence
-    assert "AbsoluteError(), which aims at the median, is not clearly different" in advice.sentence
+    assert "; AbsoluteError() with 1.001 comes closest and is not clearly different, " in advice.sentence
+
+
+def test_the_loss_with_the_best_score_is_named_where_the_default_stays():
+    advice = advise({SQUARED: 1.0, ABSOLUTE: 1.1, HUBER: 0.9999})
+    assert not advice.changes_default
+    assert "; Huber(delta=1.0) with 1.001 is lower, but not clearly, a difference of -0.0001 " in advice.sentence
 
 
 def test_a_clear_winner_is_recommended_with_its_numbers():

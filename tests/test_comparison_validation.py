@@ -9,11 +9,11 @@ from sklearn.model_selection import KFold
 
 import lossfn
 from lossfn.comparison import DataError, compare, splits
-from lossfn.comparison.candidates import choose_candidates
+from lossfn.comparison.candidates import Candidate, choose_candidates
 from lossfn.comparison.data import read_data
-from lossfn.comparison.models import Linear
+from lossfn.comparison.models import L2_GRID, Fitted, Linear
 from lossfn.comparison.splits import inner_splits, outer_splits
-from lossfn.comparison.validation import cross_validate
+from lossfn.comparison.validation import Part, _choose, cross_validate
 
 ROWS = 60
 LOSSES = ["absolute_error", "Huber"]
@@ -264,7 +264,14 @@ def test_probabilities_as_inputs_are_refused():
         choose_candidates([lossfn.BinaryCrossEntropy(inputs="probabilities")], read(*binary_data()), Linear())
 
 
-@pytest.mark.parametrize("l2", [-1.0, np.inf, np.nan])
+@pytest.mark.parametrize("options", [{"folds": 2.5}, {"repeats": 1.5}, {"seed": -1}, {"seed": 1.5}])
+def test_counts_must_be_whole(options):
+    (name,) = options
+    with pytest.raises(DataError, match=f"{name} must be a whole number >= 0, not {options[name]}"):
+        compare(*regression_data(), **options)
+
+
+@pytest.mark.parametrize("l2", [-1.0, np.inf, np.nan, "x"])
 def test_bad_penalties_are_refused(l2):
     with pytest.raises(DataError, match="l2 must be a finite number >= 0"):
         compare(*regression_data(), l2=l2)
@@ -330,3 +337,29 @@ def test_what_is_said_about_the_data():
     assert "Missing values in 'a' (1) were filled with the median of the training part." in result.notes
     assert all(len(loss.scores["rmse"].values) == 10 for loss in result.losses)
     np.testing.assert_allclose(result.evidence.residuals, result.predictions.by_loss["SquaredError"] - y)
+
+
+# ---- the setting of the model --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("best", [100.0, 3e-4, 1e-8])
+@pytest.mark.parametrize("earlier", [[], [0]])
+def test_the_search_reaches_every_strength_of_the_grid(best, earlier):
+    class Constant:
+        chooses, search = True, Linear.search
+
+        def train(self, _loss, setting, *_, **__):
+            return Fitted(lambda features: np.full(len(features), np.log(setting)), True)
+
+    part = Part(np.arange(4), np.arange(4), np.zeros((4, 1)), np.zeros((4, 1)))
+    candidate = Candidate("SquaredError", lossfn.SquaredError(), "mean")
+    target = np.full(4, np.log(best))
+    place = _choose(candidate, candidate.loss, Constant(), L2_GRID, target, np.ones(4), [part], earlier)
+    assert L2_GRID[place] == pytest.approx(best, rel=0.1)
+
+
+def test_no_loss_wins_by_the_end_of_the_grid():
+    x = np.random.default_rng(0).normal(size=40)
+    result = compare(x[:, None], 2 * x + 1, losses=["squared_error", "absolute_error"], folds=3, repeats=1)
+    assert {verdict.verdict for verdict in result.verdicts} == {"no clear difference"}
+    assert any("SquaredError (3)" in note and "was the smallest of those tried" in note for note in result.notes)

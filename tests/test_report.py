@@ -16,6 +16,7 @@ from conftest import run_python
 from rich.console import Console
 from sklearn.datasets import load_iris
 
+from lossfn.calibration import expected_calibration_error
 from lossfn.comparison import compare, pictures
 from lossfn.comparison.drawing import stroke
 from lossfn.comparison.formatting import decimals_for, number, percent, significant
@@ -132,6 +133,21 @@ def test_pictures_take_all_colours_from_the_page(result):
         assert re.findall(r"#[0-9a-f]{6}\b", picture.svg) == []
 
 
+def test_the_gap_below_a_reliability_picture_is_that_of_its_bins(binary):
+    picture = pictures.predictions(binary)[0]
+    shown = binary.predictions.by_loss[binary.default]
+    gap = expected_calibration_error(shown, binary.predictions.target, 10)
+    assert f"all folds together: {significant(gap, 2)};" in picture.caption
+
+
+def test_no_long_name_crosses_the_line_of_no_difference(binary):
+    svg = pictures.forest(binary, binary.scores[-1]).svg
+    # From bottom to top: the line of each row, at the middle of the picture.
+    lines = [float(low) - float(high) for low, high in re.findall(r"M 150 ([\d.]+) \nL 150 ([\d.]+) \n", svg)]
+    long, short = sorted(lines)[0], sorted(lines)[-1]
+    assert long < 20 < short
+
+
 def test_names_from_strangers_are_harmless(regression):
     losses = tuple(dataclasses.replace(loss, label=f"{loss.label}{NASTY}") for loss in regression.losses)
     nasty = dataclasses.replace(regression, target_name=NASTY, losses=losses, notes=(NASTY,))
@@ -226,6 +242,7 @@ def test_digits_fit_the_typical_number():
     assert decimals_for([0.4161, 0.42]) == 4
     assert decimals_for([1e9, 2e9]) is None
     assert decimals_for([0.0, None]) == 2
+    assert [number(value, None) for value in (0.17, 1.3649)] == ["0.170", "1.36"]
     assert number(-1.2345e-9, None) == "\N{MINUS SIGN}1.23e\N{MINUS SIGN}9"
     assert significant(0.001) == "0.001"
     assert significant(111.4) == "111"
@@ -250,3 +267,10 @@ def test_a_missing_library_names_the_extra(library, use, purpose, regression, tm
     code = f"import sys; sys.modules[{library!r}] = None; {opening}; {use}"
     complaint = run_python(code, str(stored), fails=True)
     assert f"ImportError: {purpose} needs {library}, an optional extra: pip install 'lossfn[cli]'" in complaint
+
+
+def test_a_file_that_cannot_be_written_is_the_one_that_was_named(regression, tmp_path):
+    path = tmp_path / "missing" / "report.html"
+    with pytest.raises(FileNotFoundError) as caught:
+        regression.to_html(path)
+    assert caught.value.filename == str(path)

@@ -59,7 +59,10 @@ def _run(arguments: list[str]) -> int:
         # What is wrong with a command line; typer has no public name for the class that all such mistakes share.
         if not hasattr(error, "format_message"):
             raise
-        return _fail(f"{str(error.format_message()).rstrip('.')} (lossfn --help shows how to use it)", 2)
+        message = str(error.format_message()).rstrip(".").replace("Value error, ", "")
+        context = getattr(error, "ctx", None)
+        path = "lossfn" if context is None else context.command_path
+        return _fail(f"{message} ({path} --help shows how to use it)", 2)
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     return code if isinstance(code, int) else 0

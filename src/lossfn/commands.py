@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+import tempfile
 import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from lossfn.comparison.problems import DataError
 
@@ -43,6 +45,18 @@ class Model(StrEnum):
     CATBOOST = "catboost"
 
 
+class Command(TyperCommand):
+    """A command that refuses an option given twice, of which the last would win without a word."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Look for such options, then parse."""
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for parameter in given:
+            if parameter.param_type_name == "option" and given.count(parameter) > 1:
+                raise DataError(f"{parameter.opts[0]} is given {given.count(parameter)} times; give it once")
+        return super().parse_args(ctx, args)
+
+
 def command() -> Any:
     """Return the whole command line as one object to call."""
     return typer.main.get_command(application)
@@ -62,7 +76,7 @@ def lossfn(
         typer.echo(context.get_help())
 
 
-@application.command()
+@application.command(cls=Command)
 def compare(
     data: Annotated[Path, typer.Argument(help="A CSV file (commas, UTF-8, a header) or a Parquet file.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
@@ -144,8 +158,9 @@ def _compare(columns: Columns, **settings: Any) -> Comparison:
     """Compare, with the warnings of other libraries kept from the screen: the result has notes of its own."""
     from lossfn.comparison import compare
     from lossfn.comparison.formatting import count
+    from lossfn.comparison.problems import on_the_command_line
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), on_the_command_line(columns.numbers):
         warnings.simplefilter("ignore")
         try:
             result = compare(columns.features, columns.target, weight=columns.weight, groups=columns.groups, **settings)
@@ -190,8 +205,15 @@ def _destinations(options: dict[str, Path | None], data: Path | None = None) -> 
             raise DataError(f"{option}: {path} is a folder; name a file in it")
         if path.exists() and not path.is_file():
             raise DataError(f"{option}: {path} is not an ordinary file")
-        if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        if path.exists() and not os.access(path, os.W_OK):
             raise DataError(f"{option}: {path} cannot be written, for lack of permission")
+        try:
+            # Permissions do not tell everything, such as that a folder of the system takes no files.
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            denied = isinstance(error, PermissionError)
+            why = "for lack of permission" if denied else f"as its folder takes no files ({error.strerror})"
+            raise DataError(f"{option}: {path} cannot be written, {why}") from None
         if data is not None and path == data.resolve():
             raise DataError(f"{option}: {path} is the data")
     if len(set(files.values())) < len(files):
@@ -218,7 +240,7 @@ def _command_line(
     return shlex.join(words + ["--drop-missing"] * drop_missing)
 
 
-@application.command("list")
+@application.command("list", cls=Command)
 def list_losses(
     task: Annotated[str | None, typer.Option(help="Only losses for this task, such as regression or binary.")] = None,
     elicits: Annotated[
@@ -252,7 +274,7 @@ def _select_losses(task: str | None, elicits: str | None) -> list[Entry]:
     return entries
 
 
-@application.command()
+@application.command(cls=Command)
 def show(
     name: Annotated[
         str,

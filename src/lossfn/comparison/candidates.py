@@ -77,7 +77,7 @@ def noise_in_scale(loss: Any) -> float:
 def choose_candidates(losses: Any, data: Dataset, model: Model) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
     """Return the candidates that the model can train, the default one first, and notes on how they came about."""
     if losses is None:
-        chosen = _default_candidates(data)
+        chosen = _default_candidates(data, model)
     else:
         items = [losses] if isinstance(losses, str) or not isinstance(losses, Iterable) else list(losses)
         if not items:
@@ -96,7 +96,7 @@ def choose_candidates(losses: Any, data: Dataset, model: Model) -> tuple[tuple[C
     refusals = {item.key: _refused_target(item.loss, data) or model.refusal(item.loss) for item in chosen}
     notes += [f"{key} was left out: {reason}." for key, reason in refusals.items() if reason]
     kept = [candidate for candidate in chosen if not refusals[candidate.key]]
-    return tuple(kept), (*notes, *_notes_on_parameters(kept))
+    return tuple(kept), tuple(notes)
 
 
 def _default(data: Dataset) -> Candidate:
@@ -108,7 +108,7 @@ def _default(data: Dataset) -> Candidate:
     return _candidate(defaults[data.task])
 
 
-def _default_candidates(data: Dataset) -> list[Candidate]:
+def _default_candidates(data: Dataset, model: Model) -> list[Candidate]:
     if data.task == "binary":
         balanced = Candidate(
             "BinaryCrossEntropy(balanced)", lossfn.BinaryCrossEntropy(), "probability", estimated=("pos_weight",)
@@ -116,13 +116,14 @@ def _default_candidates(data: Dataset) -> list[Candidate]:
         losses = [lossfn.BinaryFocal(gamma=2.0), lossfn.BinaryCrossEntropy(label_smoothing=0.1), lossfn.Hinge()]
         return [_default(data), balanced, *map(_candidate, losses)]
     if data.task == "multiclass":
-        rows = [
+        rows: list[Any] = [
             lossfn.SoftmaxFocal(gamma=2.0),
             lossfn.PolyCrossEntropy(epsilon=1.0),
             lossfn.MulticlassBrier(),
             lossfn.GeneralizedCrossEntropy(q=0.7),
-            lossfn.WestonWatkins(),
         ]
+        # With boosted trees, the values of its leaves are found by a search, which takes a hundred times as long.
+        rows += [lossfn.WestonWatkins()] if model.info.name == "linear" else []
         return [_default(data), *map(_candidate, rows)]
     losses = [
         lossfn.AbsoluteError(),
@@ -259,7 +260,8 @@ def _refused_target(loss: Any, data: Dataset) -> str:
     return f"it needs targets that are {loss.target.name}, unlike {count}, such as {outside[0]:g}"
 
 
-def _notes_on_parameters(candidates: Sequence[Candidate]) -> list[str]:
+def notes_on_parameters(candidates: Sequence[Candidate]) -> list[str]:
+    """Return how the parameters that the data decide were chosen."""
     scaled: dict[float, list[str]] = {}
     for candidate in candidates:
         for name in candidate.estimated:

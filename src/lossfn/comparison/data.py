@@ -10,8 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .cells import LARGEST, SMALLEST, advice, described, not_numbers, share_of_numbers
 from .features import Features, read_features
-from .problems import DataError, first_rows
+from .formatting import count
+from .preparation import robust_scale
+from .problems import DataError, first_rows, setting
 from .result import FloatArray, IntArray, Task
 
 # A target of more words than this is rather a text or a name than a class.
@@ -69,7 +72,11 @@ def read_data(
     target = _column(y, "target")
     name = target_name or (str(target.name) if target.name is not None else "target")
     frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(_matrix(X))
+    # From here on, the index is the place of a row among those that were passed, for messages.
+    frame = frame.reset_index(drop=True)
     _same_length(len(frame), len(target), f"target {name!r}")
+    if not len(target):
+        raise DataError("there are no rows")
 
     weighted = weight is not None
     weights = _read_weight(weight, len(target))
@@ -77,11 +84,12 @@ def read_data(
     notes: list[str] = []
     used = weights > 0
     if not used.all():
-        notes.append(f"{np.sum(~used)} rows of weight 0 were left out.")
+        notes.append(f"Left out: {count(int(np.sum(~used)), 'row')} of weight 0.")
         frame, target, weights = frame[used], target[used], weights[used]
         group_codes = None if group_codes is None else pd.factorize(group_codes[used])[0]
 
     _no_missing(target, name)
+    _no_other_kind(target, name)
     chosen: Task = _infer_task(target, name) if task is None else _known_task(task)
     classes: tuple[str, ...] = ("0", "1")
     if chosen == "regression":
@@ -98,7 +106,7 @@ def read_data(
         if not set(classes) <= {"0", "1"}:
             notes.append(f"Class {classes[1]!r} of {name!r} counts as 1, class {classes[0]!r} as 0.")
     _enough_rows(values, group_codes, chosen, folds, classes, name)
-    features, feature_notes = read_features(frame.reset_index(drop=True))
+    features, feature_notes = read_features(frame)
     return Dataset(
         features=features,
         target=values,
@@ -137,13 +145,23 @@ def _matrix(values: Any) -> npt.NDArray[Any]:
 
 def _same_length(expected: int, found: int, what: str) -> None:
     if expected != found:
-        raise DataError(f"{what} has {found} rows but the features have {expected}")
+        raise DataError(f"{what} has {count(found, 'row')} but the features have {expected}")
 
 
 def _no_missing(values: pd.Series[Any], name: str) -> None:
     missing = values.isna().to_numpy(dtype=bool)
     if missing.any():
-        raise DataError(f"target {name!r} is missing in {missing.sum()} of {len(values)} rows{first_rows(missing)}")
+        places = first_rows(values.index.to_numpy()[missing])
+        raise DataError(f"target {name!r} is missing in {missing.sum()} of {len(values)} rows{places}")
+
+
+def _no_other_kind(values: pd.Series[Any], name: str) -> None:
+    """Refuse dates, which would count as nanoseconds, and complex numbers, which would lose their imaginary part."""
+    kind = pd.api.types.infer_dtype(values)
+    if kind == "complex":
+        raise DataError(f"target {name!r} holds complex numbers; predict their real part, or another real number")
+    if kind.startswith(("date", "time", "period")):
+        raise DataError(f"target {name!r} holds dates or times; predict a number, such as the days since the first one")
 
 
 def _read_weight(weight: Any, rows: int) -> FloatArray:
@@ -154,7 +172,7 @@ def _read_weight(weight: Any, rows: int) -> FloatArray:
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     for bad, complaint in ((~np.isfinite(values), "not a finite number"), (values < 0, "negative")):
         if bad.any():
-            raise DataError(f"weight is {complaint} in {bad.sum()} of {rows} rows{first_rows(bad)}")
+            raise DataError(f"weight is {complaint} in {bad.sum()} of {rows} rows{first_rows(np.flatnonzero(bad))}")
     if not values.any():
         raise DataError("all weights are zero")
     return values
@@ -168,7 +186,7 @@ def _read_groups(groups: Any, rows: int) -> IntArray | None:
     codes: IntArray = pd.factorize(column)[0]
     missing = codes < 0
     if missing.any():
-        raise DataError(f"the group is missing in {missing.sum()} of {rows} rows{first_rows(missing)}")
+        raise DataError(f"the group is missing in {missing.sum()} of {rows} rows{first_rows(np.flatnonzero(missing))}")
     return codes
 
 
@@ -189,9 +207,12 @@ def _infer_task(target: pd.Series[Any], name: str) -> Task:
     except (ValueError, TypeError):
         if target.nunique() <= MOST_WORDS:
             return "multiclass"
+        if share_of_numbers(target, not_numbers(target)) > 0.5:
+            raise _not_numeric(target, name) from None
         raise DataError(
             f"target {name!r} holds {target.nunique()} different words ({_first_classes(target)}), more than the "
-            f"{MOST_WORDS} that are taken as classes by themselves: pass task='multiclass' if they are, or numbers"
+            f"{MOST_WORDS} that are taken as classes by themselves: set {setting('task', 'multiclass')} if they are, "
+            "or give numbers"
         ) from None
     return "regression"
 
@@ -204,17 +225,28 @@ def _not_constant(target: pd.Series[Any], name: str) -> None:
 def _read_regression_target(target: pd.Series[Any], name: str) -> FloatArray:
     numbers = pd.to_numeric(target, errors="coerce")
     values: FloatArray = numbers.to_numpy(dtype=float, na_value=np.nan)
-    bad = np.isnan(values)
-    if bad.any():
-        example = target.iloc[int(np.argmax(bad))]
-        raise DataError(
-            f"target {name!r} is not numeric: {example!r} in row {int(np.argmax(bad))} (task is regression)"
-        )
+    if np.isnan(values).any():
+        raise _not_numeric(target, name)
     if not np.isfinite(values).all():
         bad = ~np.isfinite(values)
-        raise DataError(f"target {name!r} is infinite in {bad.sum()} of {len(values)} rows{first_rows(bad)}")
+        places = first_rows(target.index.to_numpy()[bad])
+        raise DataError(f"target {name!r} is infinite in {bad.sum()} of {len(values)} rows{places}")
     _not_constant(target, name)
+    largest, spread = float(np.abs(values).max()), robust_scale(values, np.ones(len(values)))
+    if largest > LARGEST or spread < SMALLEST:
+        raise DataError(
+            f"target {name!r} has values up to {largest:.3g} and a spread of {spread:.3g}, whose squares no float "
+            f"holds; measure it in a unit in which both are between {SMALLEST:g} and {LARGEST:g}"
+        )
     return values
+
+
+def _not_numeric(target: pd.Series[Any], name: str) -> DataError:
+    bad = not_numbers(target)
+    how = advice(target[bad].iloc[0]) or "correct or leave out these rows"
+    if share_of_numbers(target, bad) <= 0.5:
+        how = f"set {setting('task', 'multiclass')} if they are classes"
+    return DataError(f"target {name!r} is not numeric, as regression needs it: {described(target, bad)}; {how}")
 
 
 def _read_classes(target: pd.Series[Any], name: str) -> tuple[FloatArray, tuple[str, str]]:
@@ -256,8 +288,8 @@ def _spell(value: Any) -> str:
 
 def _too_many_classes(target: pd.Series[Any], name: str) -> DataError:
     return DataError(
-        f"target {name!r} has {target.nunique()} classes ({_first_classes(target)}), but the task is binary: use "
-        "task='multiclass', or keep two of them"
+        f"target {name!r} has {target.nunique()} classes ({_first_classes(target)}), but the task is binary: set "
+        f"{setting('task', 'multiclass')}, or keep two of them"
     )
 
 
@@ -266,27 +298,31 @@ def _first_classes(target: pd.Series[Any]) -> str:
     return ", ".join(repr(_spell(value)) for value in counts.index[:4]) + (", ..." if len(counts) > 4 else "")
 
 
+def _are(amount: int, noun: str) -> str:
+    return f"{count(amount, noun)} {'is' if amount == 1 else 'are'}"
+
+
 def _enough_rows(
     target: FloatArray, groups: IntArray | None, task: Task, folds: int, classes: tuple[str, ...], name: str
 ) -> None:
     """Refuse what cannot be split: every fold needs rows, groups, and rows of every class."""
     if len(target) < folds:
-        raise DataError(f"{len(target)} rows are fewer than {folds} folds")
-    if groups is not None and (count := len(np.unique(groups))) < folds:
-        raise DataError(f"{count} groups are fewer than {folds} folds: a group is never split")
+        raise DataError(f"{_are(len(target), 'row')} fewer than {folds} folds")
+    if groups is not None and (amount := len(np.unique(groups))) < folds:
+        raise DataError(f"{_are(amount, 'group')} fewer than {folds} folds: a group is never split")
     if task == "regression":
         # The strength of the penalty is chosen by splitting each training part once more.
         if len(target) - -(-len(target) // folds) < 2:
-            raise DataError(f"{len(target)} rows are too few: each training part needs at least 2")
+            raise DataError(f"{_are(len(target), 'row')} too few: each training part needs at least 2")
         return
     for label, spelled in enumerate(classes):
         rows = np.flatnonzero(target == label)
         units = rows if groups is None else np.unique(groups[rows])
-        kind = "rows" if groups is None else "groups"
+        kind = "row" if groups is None else "group"
         needed = max(folds, 4 if folds == 2 else 3)
         if len(units) < needed:
             raise DataError(
-                f"class {spelled!r} of target {name!r} is in {len(units)} {kind} only, "
+                f"class {spelled!r} of target {name!r} is in {count(len(units), kind)} only, "
                 f"but {folds} folds need at least {needed}"
                 + (": leave them out or merge classes" if task == "multiclass" else "")
             )

@@ -10,10 +10,14 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from .cells import LARGEST, SMALLEST, advice, described, not_numbers, share_of_numbers
 from .problems import DataError, first_rows
 
 # A column with more categories than this keeps the most frequent ones and pools the rest.
 MAX_CATEGORIES = 30
+
+# Where at least this share of many different cells are numbers, the others are no categories but mistakes.
+NEARLY_ALL = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,7 @@ def read_features(frame: pd.DataFrame) -> tuple[Features, tuple[str, ...]]:
     numeric: dict[str, pd.Series[Any]] = {}
     categorical: dict[str, pd.Series[Any]] = {}
     left_out: dict[str, list[str]] = {}
+    notes: list[str] = []
     for name in frame.columns:
         # An array that holds words anywhere holds its numbers as objects.
         column = frame[name].convert_dtypes() if types.is_object_dtype(frame[name]) else frame[name]
@@ -49,9 +54,11 @@ def read_features(frame: pd.DataFrame) -> tuple[Features, tuple[str, ...]]:
             numeric[name] = _numbers(column, name)
         else:
             categorical[name] = _words(column)
+            notes += _stray_cells(column, name)
     if not numeric and not categorical:
         raise DataError(f"no usable feature column: {_listed(left_out) or 'there is none at all'}")
-    notes = [f"Left out as features: {_listed(left_out)}."] if left_out else []
+    if left_out:
+        notes.insert(0, f"Left out as features: {_listed(left_out)}.")
     notes += _notes_on_missing(numeric, "the median of the training part")
     notes += _notes_on_missing(categorical, "the most frequent category of the training part")
     notes += [
@@ -81,8 +88,32 @@ def _numbers(column: pd.Series[Any], name: str) -> pd.Series[Any]:
     values = column.to_numpy(dtype=float, na_value=np.nan)
     infinite = np.isinf(values)
     if infinite.any():
-        raise DataError(f"feature {name!r} is infinite in {infinite.sum()} of {len(values)} rows{first_rows(infinite)}")
+        places = column.index.to_numpy()[infinite]
+        raise DataError(f"feature {name!r} is infinite in {infinite.sum()} of {len(values)} rows{first_rows(places)}")
+    largest = np.nanmax(np.abs(values))
+    if largest > LARGEST or 0 < largest < SMALLEST:
+        raise DataError(
+            f"feature {name!r} has values up to {largest:.3g}, whose squares no float holds; measure it in a unit in "
+            f"which they are between {SMALLEST:g} and {LARGEST:g}"
+        )
     return pd.Series(values, index=column.index)
+
+
+def _stray_cells(column: pd.Series[Any], name: str) -> list[str]:
+    """Return a note on a column of categories most of which are numbers; refuse it where nearly all of them are.
+
+    Categories of that many numbers would say nothing of rows that were not trained on.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype) or types.is_bool_dtype(column):
+        return []
+    bad = not_numbers(column)
+    numbers = share_of_numbers(column, bad)
+    if not bad.any() or numbers <= 0.5:
+        return []
+    how = advice(column[bad].iloc[0]) or "leave such cells empty, and they are filled like missing ones"
+    if numbers >= NEARLY_ALL and column.nunique() > MAX_CATEGORIES:
+        raise DataError(f"feature {name!r} is nearly a column of numbers, but {described(column, bad)}; {how}")
+    return [f"Column {name!r} was taken as categories, since {described(column, bad)}; {how}."]
 
 
 def _words(column: pd.Series[Any]) -> pd.Series[Any]:

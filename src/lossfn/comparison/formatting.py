@@ -31,7 +31,9 @@ def number(value: float | None, decimals: int | None, *, sign: bool = False) -> 
     if value is None or math.isnan(value):
         return DASH
     plus = "+" if sign else ""
-    if decimals is None:
+    if decimals is None and 1e-3 <= abs(value) < 1e3:
+        text = f"{value:{plus}.{2 - math.floor(math.log10(abs(value)))}f}"
+    elif decimals is None:
         mantissa, exponent = f"{value:{plus}.2e}".split("e")
         text = f"{mantissa}e{int(exponent)}"
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -22,9 +23,10 @@ from .problems import DataError
 from .result import FloatArray, ModelInfo
 from .units import penalty_unit
 
-# Strengths of the ridge penalty to choose from. They mean the same on any data: features are standardised and the
-# target has spread 1.
-L2_GRID = (10.0, 1.0, 0.1, 1e-2, 1e-3, 1e-4)
+# Strengths of the ridge penalty to choose from, two a decade. They mean the same on any data: features are standardised
+# and the target has spread 1. Losses differ in the strength that suits them by factors such as three, and separable
+# classes or targets without noise want next to none, so a coarser or shorter list would decide which loss wins.
+L2_GRID = tuple(10.0 ** (place / 2) for place in range(4, -17, -1))
 
 # Numbers of trees to choose from; like the strengths, from the simplest model to the most flexible one.
 TREES = (4, 8, 16, 32, 64, 128)
@@ -43,6 +45,15 @@ class Fitted(NamedTuple):
     """Whether the solver reached its tolerance."""
 
 
+class Search(NamedTuple):
+    """A walk through a list of settings."""
+
+    start: int
+    """The place where it begins."""
+    steps: tuple[int, ...]
+    """By how many places it goes on until that helps no more, one length of step after the other."""
+
+
 class Model(Protocol):
     """A kind of model."""
 
@@ -58,6 +69,11 @@ class Model(Protocol):
     @property
     def chooses(self) -> bool:
         """Whether there are several settings to choose from."""
+        ...
+
+    @property
+    def search(self) -> Search:
+        """How the best of the settings is looked for."""
         ...
 
     def settings(self, loss: Any, target: FloatArray, weight: FloatArray) -> list[float]:
@@ -83,9 +99,11 @@ class Linear:
 
     l2: float | None = None
     info = ModelInfo("linear", "linear model", "penalty l2", "The model is linear, with a ridge penalty.")
+    search = Search(L2_GRID.index(1e-2), (2, 1))
 
     def __post_init__(self) -> None:
-        if self.l2 is not None and not 0 <= self.l2 < np.inf:
+        known = self.l2 is None or (isinstance(self.l2, Real) and 0 <= self.l2 < np.inf)
+        if not known:
             raise DataError(f"l2 must be a finite number >= 0, not {self.l2!r}")
 
     def refusal(self, loss: Any) -> str:  # noqa: ARG002 (a linear model is trained with any)
@@ -147,6 +165,7 @@ class Boosted:
 
     engine: str
     chooses = True
+    search = Search(len(TREES) // 2, (1,))
 
     def __post_init__(self) -> None:
         # Whether the engine is there should be known before any work.

@@ -31,7 +31,11 @@ def plain_json(value: Any) -> Any:
 def write_atomically(path: str | Path, content: str | bytes) -> None:
     """Write `content` to `path` so that no reader, and no interruption, ever sees half of it."""
     path = Path(path)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        # The reader knows the file that he named, and not the one that stands for it until it is whole.
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

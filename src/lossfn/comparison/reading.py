@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
+
 from .formatting import count
-from .problems import DataError
+from .problems import DataError, first_rows, on_the_command_line
+from .result import IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +41,8 @@ class Columns:
     target: pd.Series[Any]
     weight: pd.Series[Any] | None
     groups: pd.Series[Any] | None
+    numbers: IntArray
+    """The number of each row in the file, where row 1 follows the header."""
     dropped: int
     """Rows left out because target, weight or group was missing."""
 
@@ -78,12 +83,15 @@ def read_columns(
             _refuse_missing(path, frame, wanted)
         if not complete.any():
             raise DataError(f"{path.name}: no row has {_listed(wanted.values())}")
-        frame = frame.loc[complete].reset_index(drop=True)
+        frame = frame.loc[complete]
+    numbers = frame.index.to_numpy() + 1
+    frame = frame.reset_index(drop=True)
     return Columns(
         features=frame.drop(columns=list(wanted.values())),
         target=frame[target],
         weight=None if weight is None else frame[weight],
         groups=None if group is None else frame[group],
+        numbers=numbers,
         dropped=int((~complete).sum()),
     )
 
@@ -132,6 +140,12 @@ def _check_text(path: Path) -> None:
         for signature, complaint in _SIGNATURES.items():
             if head.startswith(signature):
                 raise DataError(f"{path.name}: {complaint}")
+        file.seek(0)
+        start = file.read(4096)
+        # Text in any encoding has few control characters besides tabs and ends of lines, and none that is zero.
+        controls = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in start)
+        if b"\0" in start or controls > 0.02 * len(start):
+            raise DataError(f"{path.name}: is no text but binary data; export it as CSV")
         file.seek(0)
         for number, line in enumerate(file, start=1):
             try:
@@ -194,12 +208,12 @@ def _check_types(path: Path, table: pa.Table) -> None:
 
 def _refuse_missing(path: Path, frame: pd.DataFrame, wanted: dict[str, str]) -> NoReturn:
     role, name = next((role, name) for role, name in wanted.items() if frame[name].isna().any())
-    rows = frame.index[frame[name].isna()]
-    first = ", ".join(str(row + 1) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
-    raise DataError(
-        f"{path.name}: {role} {name!r} is missing in {len(rows)} of {len(frame)} rows "
-        f"({first}; row 1 follows the header); --drop-missing leaves them out"
-    )
+    places = np.flatnonzero(frame[name].isna())
+    with on_the_command_line(np.arange(1, len(frame) + 1)):
+        raise DataError(
+            f"{path.name}: {role} {name!r} is missing in {len(places)} of {len(frame)} rows{first_rows(places)}; "
+            "--drop-missing leaves them out"
+        )
 
 
 def _no_such_file(path: Path) -> str:

@@ -149,15 +149,14 @@ def _keep_sentence(
         f"no loss has a clearly {reach} {info.label} on held-out rows"
     )
     rivals = [item for item in eligible if item.key in verdicts]
-    aiming = [item for item in rivals if item.functional == info.functional]
-    shown = min(aiming or rivals, key=lambda item: _badness(column[item.key], info), default=None)
+    shown = min(rivals, key=lambda item: _badness(column[item.key], info), default=None)
     if shown is None:
         return sentence + "."
-    why = f", which aims at the {info.functional}," if aiming and default.functional != info.functional else ""
-    closest = "" if aiming and len(rivals) > 1 else " comes closest and"
     verdict = verdicts[shown.key]
+    ahead = _badness(column[shown.key], info) < _badness(column[default.key], info)
     state = "clearly worse" if verdict.verdict == "worse" else "not clearly different"
-    return f"{sentence}; {shown.key}{why}{closest} is {state}, {_interval(verdict)}."
+    words = f"is {reach}, but not clearly" if ahead else f"comes closest and is {state}"
+    return f"{sentence}; {shown.key} with {column[shown.key].mean:.4g} {words}, {_interval(verdict)}."
 
 
 def _interval(verdict: Verdict) -> str:

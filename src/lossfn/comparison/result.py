@@ -77,6 +77,8 @@ class ScoreResult:
     """Corrected for the overlap of the training sets (Nadeau and Bengio 2003)."""
     reason: str | None = None
     """Why there is no number, in one sentence; ``None`` where there is one."""
+    negligible: float = 0.0
+    """Another loss whose score differs by no more than this is not counted as different."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,8 +299,15 @@ class Comparison:
     predictions: Predictions
     notes: tuple[str, ...]
     """What was done to the data and how parameters were chosen, one sentence each."""
+    method: tuple[str, ...]
+    """Those of the notes that say how parameters and settings were chosen, which is the same for all data."""
     versions: Mapping[str, str]
     """``{"lossfn": "0.1.0", "scikit-learn": ..., ...}``."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The other notes, which concern these data: what was left out and why, what was filled, what went wrong."""
+        return tuple(note for note in self.notes if note not in self.method)
 
     def loss(self, key: str) -> LossResult:
         """Return the result of the loss called `key`."""

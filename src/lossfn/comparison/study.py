@@ -13,11 +13,13 @@ import numpy as np
 
 import lossfn
 
-from .candidates import Candidate, choose_candidates
+from .candidates import Candidate, choose_candidates, notes_on_parameters
 from .curves import curves_of
 from .data import Dataset, read_data
 from .evidence import binary_evidence, gradient_curve, multiclass_evidence, regression_evidence
 from .models import Model, model_of
+from .preparation import robust_scale
+from .problems import whole
 from .recommendation import recommend
 from .result import Comparison, Evidence, FloatArray, LossResult, ModelInfo, Predictions, ScoreResult
 from .scores import HeldOut, Score, balanced_accuracy, scores_for
@@ -108,17 +110,19 @@ def compare(
     >>> list(result.table.index)
     ['SquaredError', 'AbsoluteError']
     """
+    folds, repeats, seed = (whole(n, v) for n, v in (("folds", folds), ("repeats", repeats), ("seed", seed)))
     trained = model_of(model, l2)
     data = read_data(X, y, task=task, weight=weight, groups=groups, folds=folds, target_name=target_name)
     candidates, notes = choose_candidates(losses, data, trained)
     fits = cross_validate(data, candidates, folds=folds, repeats=repeats, model=trained, seed=seed, progress=progress)
 
     default = candidates[0]
+    method = (*notes_on_parameters(candidates), _note_on_settings(fits, trained))
     measures = scores_for(data.task)
     infos = tuple(measure.info for measure in measures)
     test_share = 1 / (folds - 1)
     scores = {
-        candidate.key: {m.info.key: _score(m, candidate, fits[candidate.key], test_share) for m in measures}
+        candidate.key: {m.info.key: _score(m, candidate, fits[candidate.key], test_share, data) for m in measures}
         for candidate in candidates
     }
     verdicts = tuple(
@@ -126,7 +130,7 @@ def compare(
         for info in infos
         for verdict in judge(info, {key: results[info.key] for key, results in scores.items()}, default.key, test_share)
     )
-    moved = _moved_threshold(fits[default.key], test_share) if data.task == "binary" else None
+    moved = _moved_threshold(fits[default.key], test_share, data) if data.task == "binary" else None
     predictions = {candidate.key: _average_predictions(fits[candidate.key], data.rows) for candidate in candidates}
     gradients = {key: gradient_curve(_total_gradient(of_loss, data.rows)) for key, of_loss in fits.items()}
     evidence = _evidence(data, predictions[default.key], {k: g[0] for k, g in gradients.items()}, default.key, seed)
@@ -156,12 +160,15 @@ def compare(
         recommendations=recommend(infos, candidates, scores, verdicts, test_share, moved),
         evidence=evidence,
         predictions=Predictions(data.target, predictions),
-        notes=(*data.notes, *notes, *_notes_on_fits(fits, trained)),
+        notes=(*data.notes, *notes, *_notes_on_fits(fits, trained), *method),
+        method=method,
         versions=_versions(trained.info),
     )
 
 
-def _score(measure: Score, candidate: Candidate, fits: Sequence[FoldFit], test_share: float) -> ScoreResult:
+def _score(
+    measure: Score, candidate: Candidate, fits: Sequence[FoldFit], test_share: float, data: Dataset
+) -> ScoreResult:
     """Return one score of one loss over all folds, or the reason why there is none."""
     if measure.needs_prediction and any(fit.held_out.prediction is None for fit in fits):
         return ScoreResult(
@@ -170,20 +177,27 @@ def _score(measure: Score, candidate: Candidate, fits: Sequence[FoldFit], test_s
     if not all(np.isfinite(_shown(fit.held_out)).all() for fit in fits):
         return ScoreResult(None, None, None, f"{candidate.key} predicts an infinite value for some held-out rows.")
     values = [measure(fit.held_out) for fit in fits]
-    return summarise([value for value in values if value is not None], test_share)
+    return summarise([value for value in values if value is not None], test_share, _of_a_constant(data))
+
+
+def _of_a_constant(data: Dataset) -> float:
+    """Return about how far the best constant forecast is from a perfect one: the spread, or the share of errors."""
+    if data.task == "regression":
+        return robust_scale(data.target, data.weight)
+    return 1 - float(np.bincount(data.target.astype(np.intp), data.weight).max() / data.weight.sum())
 
 
 def _shown(rows: HeldOut) -> FloatArray:
     return rows.decision if rows.prediction is None else rows.prediction
 
 
-def _moved_threshold(fits: Sequence[FoldFit], test_share: float) -> ScoreResult:
+def _moved_threshold(fits: Sequence[FoldFit], test_share: float, data: Dataset) -> ScoreResult:
     """Return the balanced accuracy of the default loss when class 1 is decided above the base rate."""
     values = []
     for fit in fits:
         assert fit.held_out.prediction is not None
         values.append(balanced_accuracy(fit.held_out, fit.held_out.prediction - fit.base_rate))
-    return summarise(values, test_share)
+    return summarise(values, test_share, _of_a_constant(data))
 
 
 def _average_predictions(fits: Sequence[FoldFit], rows: int) -> FloatArray | None:
@@ -250,17 +264,35 @@ def _loss_result(
 
 
 def _notes_on_fits(fits: Mapping[str, Sequence[FoldFit]], model: Model) -> list[str]:
+    notes = _notes_on_extremes(fits, model.info.setting)
+    for key, of_loss in fits.items():
+        if stopped := sum(not fit.converged for fit in of_loss):
+            notes.append(f"The solver for {key} stopped before its tolerance in {stopped} of {len(of_loss)} folds.")
+    return notes
+
+
+def _note_on_settings(fits: Mapping[str, Sequence[FoldFit]], model: Model) -> str:
     setting = model.info.setting
     given = next(iter(fits.values()))[0].setting
-    notes = [
+    return (
         f"The {setting} was chosen for each loss by an inner {INNER_FOLDS}-fold cross-validation on that loss's own "
         "mean, in each fold of the first repeat; further repeats use the median of those choices."
         if model.chooses
         else f"The {setting} was given: {given:g}."
-    ]
-    for key, of_loss in fits.items():
-        if stopped := sum(not fit.converged for fit in of_loss):
-            notes.append(f"The solver for {key} stopped before its tolerance in {stopped} of {len(of_loss)} folds.")
+    )
+
+
+def _notes_on_extremes(fits: Mapping[str, Sequence[FoldFit]], setting: str) -> list[str]:
+    """Say of which losses the best setting may lie beyond those that were tried."""
+    notes = []
+    for extreme, comparative in (("smallest", "smaller"), ("largest", "larger")):
+        counts = {key: sum(fit.extreme == extreme for fit in of_loss) for key, of_loss in fits.items()}
+        if shown := [f"{key} ({count})" for key, count in counts.items() if count]:
+            folds = len(next(iter(fits.values())))
+            notes.append(
+                f"The {setting} was the {extreme} of those tried, so that a {comparative} one might do better still, "
+                f"for {', '.join(shown)} (folds of {folds})."
+            )
     return notes
 
 

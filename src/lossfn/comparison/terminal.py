@@ -13,7 +13,9 @@ from rich.text import Text
 
 from lossfn.terminal import WIDTH, Terminal, remembered_interrupts
 
+from .features import read_features
 from .formatting import count, shorten
+from .problems import on_the_command_line
 from .tables import Cell, score_table
 
 if TYPE_CHECKING:
@@ -32,7 +34,10 @@ class Screen(Terminal):
         """Say what was read, before the work begins."""
         rows, features = columns.features.shape
         dropped = f", {count(columns.dropped, 'row')} left out" if columns.dropped else ""
-        self.print(f"{source}: {count(rows, 'row')}, {count(features, 'feature')}{dropped}")
+        with on_the_command_line(columns.numbers):
+            used = read_features(columns.features)[0].count
+        shown = count(features, "feature") if used == features else f"{used} of {count(features, 'feature')}"
+        self.print(f"{source}: {count(rows, 'row')}, {shown}{dropped}")
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[int, int], None]]:
@@ -80,6 +85,8 @@ class Screen(Terminal):
             style="dim",
         )
         self.print(f"Trained with each loss: {result.model.label}", style="dim")
+        for remark in result.remarks:
+            self.print(f"Note: {remark}")
         self.out.print()
         self.print(result.recommendation)
 

@@ -38,6 +38,8 @@ class FoldFit:
     """The loss it was trained for, its parameters in units of the target."""
     setting: float
     """Strength of the penalty, or number of trees."""
+    extreme: str
+    """``"smallest"`` or ``"largest"`` where no smaller or larger setting could be chosen; else nothing."""
     gradient: FloatArray
     """Absolute gradient of each held-out row, summed over its scores, times its weight."""
     base_rate: float
@@ -139,7 +141,7 @@ def _fit_fold(
     scaled = scale.apply(data.target)
     settings = model.settings(loss, scaled[part.train], weight)
     if split.repeat == 0:
-        places.append(_choose(candidate, loss, model, settings, scaled, data.weight, inner) if model.chooses else 0)
+        places.append(_choose(candidate, loss, model, settings, scaled, data.weight, inner, places))
     setting = settings[places[-1] if split.repeat == 0 else median_low(places)]
     fitted = model.train(loss, setting, part.train_features, scaled[part.train], weight)
     decision = fitted.decision(part.test_features)
@@ -151,6 +153,7 @@ def _fit_fold(
         held_out=HeldOut(data.target[part.test], held_weight, decision, _natural(loss, scale, decision)),
         loss=wanted,
         setting=setting,
+        extreme=_extreme(setting, settings),
         gradient=gradient.reshape(len(gradient), -1).sum(axis=1),
         base_rate=base_rate,
         converged=fitted.converged,
@@ -165,12 +168,16 @@ def _choose(
     scaled: FloatArray,
     weight: FloatArray,
     inner: Sequence[Part],
+    earlier: Sequence[int],
 ) -> int:
     """Return the place of the setting under which the loss itself is smallest on rows held out of the training part.
 
-    As a function of the setting that sum has one valley, so the search walks down from the middle of the list, with
-    about two thirds of the fits that the whole list would take.
+    As a function of the setting that sum has one valley, so a walk downhill finds its bottom with a fraction of the
+    fits that the whole list would take. It begins where the walk of the fold before ended, whose rows are nearly the
+    same: `earlier` holds the places found so far.
     """
+    if not model.chooses:
+        return 0
 
     @cache
     def held_out_loss(place: int) -> float:
@@ -183,11 +190,20 @@ def _choose(
                 total += loss.total(fitted.decision(part.test_features), encoded, weight=weight[part.test]).sum
         return np.inf if np.isnan(total) else float(total)
 
-    place, lowest = -1, len(settings) // 2
-    while place != lowest:
-        place = lowest
-        lowest = min((place, max(place - 1, 0), min(place + 1, len(settings) - 1)), key=held_out_loss)
-    return place
+    start, steps = model.search
+    lowest = earlier[-1] if earlier else min(start, len(settings) - 1)
+    for step in steps[-1:] if earlier else steps:
+        place = -1
+        while place != lowest:
+            place = lowest
+            lowest = min((place, max(place - step, 0), min(place + step, len(settings) - 1)), key=held_out_loss)
+    return lowest
+
+
+def _extreme(setting: float, settings: Sequence[float]) -> str:
+    if len(settings) == 1:
+        return ""
+    return {min(settings): "smallest", max(settings): "largest"}.get(setting, "")
 
 
 def _natural(loss: Any, scale: TargetScale, decision: FloatArray) -> FloatArray | None:

@@ -17,6 +17,10 @@ SIGNIFICANCE = 0.05
 # accuracy of 1e-4 differ by as much, and always in the same direction, so that no number of folds would excuse it.
 NEGLIGIBLE = 1e-4
 
+# The same as a share of what a constant forecast scores. Of forecasts that are right to so many digits, the penalties
+# that were tried decide which is closer, and not the losses.
+EXACT = 1e-5
+
 
 @dataclass(frozen=True)
 class PairedTest:
@@ -109,19 +113,22 @@ def holm_levels(p_values: Sequence[float], significance: float = SIGNIFICANCE) -
     return levels
 
 
-def summarise(values: Sequence[float], test_share: float) -> ScoreResult:
-    """Return the mean of a score over the folds with its corrected standard error."""
+def summarise(values: Sequence[float], test_share: float, constant: float = 0.0) -> ScoreResult:
+    """Return the mean of a score over the folds with its corrected standard error.
+
+    `constant` is about what a constant forecast scores, or how far it is from perfect.
+    """
     test = paired_test(values, test_share)
-    return ScoreResult(tuple(float(value) for value in values), test.mean, test.standard_error)
+    negligible = max(NEGLIGIBLE * abs(test.mean), EXACT * constant)
+    return ScoreResult(tuple(float(value) for value in values), test.mean, test.standard_error, negligible=negligible)
 
 
 def compare_scores(first: ScoreResult, second: ScoreResult, test_share: float) -> PairedTest:
     """Return the paired test of ``first - second``; both must have values."""
     assert first.values is not None
     assert second.values is not None
-    assert second.mean is not None
     differences = np.subtract(first.values, second.values)
-    return paired_test(differences, test_share, margin=NEGLIGIBLE * abs(second.mean))
+    return paired_test(differences, test_share, margin=second.negligible)
 
 
 def judge(info: ScoreInfo, results: Mapping[str, ScoreResult], default: str, test_share: float) -> tuple[Verdict, ...]:
