@@ -78,6 +78,25 @@ def test_a_sheet_says_what_its_class_documents(entry) -> None:
         assert set(names) <= known
 
 
+def test_a_sheet_calls_unbounded_only_what_is() -> None:
+    slopes = {
+        lossfn.SquaredError(): ("unbounded", "2"),
+        lossfn.AbsoluteError(): ("1", "unbounded"),
+        lossfn.LogitAdjusted(): ("1.414", "0.5"),
+        lossfn.CrammerSinger(): ("1.414", "unbounded"),
+        lossfn.MulticlassBrier(): ("not stated", "not stated"),
+        lossfn.IntervalScore(): ("26.87", "unbounded"),
+        lossfn.SquaredError() + lossfn.LinEx(): ("not stated", "not stated"),
+    }
+    for loss, (slope, curvature) in slopes.items():
+        found = Sheet(loss).properties
+        assert (found["largest slope"], found["largest curvature"]) == (slope, curvature), loss
+    found = Sheet(lossfn.SavageMargin() + 9 * lossfn.SquaredMargin()).properties
+    assert found["convex"] == "not stated"
+    own = lossfn.define("Own", lambda xp, pred, target: xp.log1psq(pred - target))()
+    assert Sheet(own).properties["largest slope"] == "not stated"
+
+
 def test_sections_of_a_docstring() -> None:
     class Documented:
         """Return the first line.

@@ -41,7 +41,6 @@ class CrossEntropy(SoftmaxLoss):
     """
 
     elicits = "probabilities"
-    convex = True
     accepted_inputs = INPUTS
     variants = (
         {},
@@ -104,6 +103,11 @@ class CrossEntropy(SoftmaxLoss):
     @cached_property
     def term(self) -> PointwiseLoss:
         return class_terms.LogTermOfProbability() if self.inputs == "probabilities" else class_terms.LogTerm()
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        # The square of the log-sum-exp curves downwards where that is negative.
+        return not self.z_loss
 
     @property
     def value_lipschitz(self) -> float | None:
@@ -194,6 +198,12 @@ class PolyCrossEntropy(SoftmaxLoss):
         super().__post_init__()
         if self.epsilon < -1:
             raise ValueError(f"{type(self).__name__}: epsilon must be at least -1; got {self.epsilon}")
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        # With s for the probability of the true class, the Hessian times 1 − s is at least
+        # s (1 − epsilon (1 − 2s)) times a square along every direction.
+        return self.epsilon <= 1 and not self.z_loss
 
     @cached_property
     def term(self) -> PointwiseLoss:
@@ -346,7 +356,6 @@ class LogitAdjusted(SoftmaxLoss):
     tau: float = real(default=1.0, symbol=r"\tau", doc="strength")
 
     elicits = "probabilities over prior^tau"
-    convex = True
     variants = ({"prior": (0.5, 0.3, 0.2)}, {"prior": (5.0, 3.0, 2.0), "tau": 0.5})
     equivalents = (
         Equivalent("PyTorch", "torch.nn.functional.cross_entropy(pred + tau * torch.log(torch.tensor(prior)), target)"),
@@ -371,6 +380,15 @@ class LogitAdjusted(SoftmaxLoss):
                 f"{type(self).__name__}: prior has {len(self.prior)} entries, but pred has {classes} classes"
             )
         return tuple(self.tau * math.log(share / sum(self.prior)) for share in self.prior)
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        return not self.z_loss
+
+    @property
+    def value_lipschitz(self) -> float | None:
+        # Gradients are those of cross-entropy: what is added to the scores is constant.
+        return math.sqrt(2.0) / self.temperature if not self.z_loss else None
 
     @property
     def gradient_lipschitz(self) -> float | None:
