@@ -240,6 +240,9 @@ def test_show_takes_sums_and_refuses_what_it_does_not_know(capsys) -> None:
     assert "λ₁" in printed(capsys, "show", "0.5 * SquaredError() + absolute_error")
     assert "did you mean" in refused(capsys, "show", "hubber")
     assert "delta" in refused(capsys, "show", "Huber(delta=-1)")
+    for name in ("linear_cross_entropy", "lossfn.linear_cross_entropy"):
+        assert "lossfn: lossfn.linear_cross_entropy is no loss; docs/beyond_losses.md" in refused(capsys, "show", name)
+    assert "help(lossfn.scoring.crps_ensemble)" in refused(capsys, "show", "crps_ensemble")
 
 
 def test_show_writes_a_figure(capsys, tmp_path) -> None:

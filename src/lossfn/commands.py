@@ -275,13 +275,21 @@ def show(
         # Parameters are those of a loss of this library, whose error says what is wrong with them.
         loss, *others = [None] if "(" in name else find(name) or [None]
         if loss is None:
-            raise DataError(str(error)) from None
+            raise DataError(_instead(name) or str(error)) from None
     if figure is not None:
         _draw(loss, figure)
     reference = Reference()
     reference.loss(Sheet(loss))
     if others:
         reference.print(f"Other libraries call by this name also: {', '.join(map(repr, others))}.", style="dim")
+
+
+def _instead(name: str) -> str:
+    """Return where to read about a function that is no loss; nothing for names that mean nothing here."""
+    from lossfn.reference.beyond import full_name
+
+    found = full_name(name)
+    return found and f"{found} is no loss; docs/beyond_losses.md shows it, and help({found}) in Python says all"
 
 
 def _draw(loss: Any, path: Path) -> None:
