@@ -18,9 +18,8 @@ PLAIN = "inputs == 'logits' and label_smoothing == 0 and temperature == 1 and z_
 class CrossEntropy(SoftmaxLoss):
     """Negative log-likelihood of a class, or of a distribution over classes; elicits the probabilities.
 
-    Class indices, one-hot rows and distributions mean the same. The parameters are those of every softmax loss; with
-    ``temperature`` 1, no smoothing and no ``z_loss`` it is strictly proper. ``inverse_link`` corrects for smoothing,
-    class weights and temperature.
+    Class indices, one-hot rows and distributions mean the same. With ``temperature`` 1, no smoothing and no ``z_loss``
+    it is strictly proper. ``inverse_link`` corrects for smoothing, class weights and temperature.
 
     References
     ----------
