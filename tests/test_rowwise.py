@@ -604,6 +604,13 @@ def test_weighted_cross_entropy_of_pytorch_and_scikit_learn() -> None:
     loss = lossfn.CrossEntropy(class_weight=weights)
     peer = functional.cross_entropy(torch.tensor(scores), torch.tensor(index), torch.tensor(weights).double())
     np.testing.assert_allclose(loss(scores, index), peer.item(), rtol=1e-13)
+    # What the dictionary says: smoothed, PyTorch weighs each class of the mixture, and divides by the labels' weights.
+    smoothed = functional.cross_entropy(
+        torch.tensor(scores), torch.tensor(index), torch.tensor(weights).double(), label_smoothing=0.1
+    )
+    ours = lossfn.CrossEntropy(class_weight=weights, label_smoothing=0.1)(scores, index)
+    assert abs(ours - smoothed.item()) > 1e-3
+    assert "without smoothing" in lossfn.CrossEntropy.equivalents[0].note
     probabilities = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
     peer = log_loss(index, probabilities, sample_weight=np.array(weights)[index])
     np.testing.assert_allclose(loss(scores, index), peer, rtol=1e-12)

@@ -55,7 +55,7 @@ class CrossEntropy(SoftmaxLoss):
             "PyTorch",
             "torch.nn.functional.cross_entropy(pred / temperature, target, label_smoothing=label_smoothing)",
             when="inputs == 'logits' and z_loss == 0",
-            note="with weight= the mean is the same for class indices, not for distributions",
+            note="with weight= the mean is the same for class indices without smoothing, not for others",
         ),
         Equivalent("PyTorch", "torch.nn.functional.nll_loss(pred, target)", when="inputs == 'log_probabilities'"),
         Equivalent("Keras", "keras.losses.sparse_categorical_crossentropy(target, pred, from_logits=True)", when=PLAIN),
