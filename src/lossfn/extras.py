@@ -10,8 +10,10 @@ NAMES = {"torch": "PyTorch", "jax": "JAX", "keras": "Keras 3", "sklearn": "sciki
 
 
 @contextmanager
-def needs(owner: str, library: str) -> Iterator[None]:
+def needs(owner: str, library: str, extra: str = "") -> Iterator[None]:
     """Say which extra to install where a library that is imported within is not there.
+
+    Extras are called as the library unless another one, ``extra``, brings it.
 
     Errors inside a library that is there pass: installing it again would not help.
     """
@@ -20,5 +22,5 @@ def needs(owner: str, library: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name != library:
             raise
-        name = NAMES.get(library, library)
-        raise ImportError(f"{owner} needs {name}, an optional extra: pip install 'lossfn[{library}]'") from error
+        name, extra = NAMES.get(library, library), extra or library
+        raise ImportError(f"{owner} needs {name}, an optional extra: pip install 'lossfn[{extra}]'") from error
