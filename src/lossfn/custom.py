@@ -55,7 +55,7 @@ def define(
     Warns
     -----
     AccuracyWarning
-        If values or derivatives lose accuracy or overflow on ordinary inputs, naming the input.
+        If values or derivatives lose accuracy, overflow or are NaN on ordinary inputs, naming the input.
 
     Examples
     --------
