@@ -442,6 +442,14 @@ def test_certain_and_wrong_predictions_are_infinitely_miscalibrated() -> None:
     assert math.isfinite(found.discrimination)
 
 
+def test_parts_of_classes_sum_to_those_of_the_multiclass_score():
+    rng = np.random.default_rng(0)
+    p, target = rng.dirichlet(np.ones(3), 50), rng.integers(0, 3, 50)
+    parts = [decompose(BRIER, p[:, k], target == k) for k in range(3)]
+    score = lossfn.MulticlassBrier(inputs="probabilities")(p, target)
+    np.testing.assert_allclose(sum(part.score for part in parts), score, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("loss", "fragments"),
     [
@@ -463,6 +471,8 @@ def test_improper_scores_are_refused(loss: Any, fragments: list[str]) -> None:
 def test_decomposition_refuses() -> None:
     with raises(TypeError, "proper score", "'brier'", "SquaredError()"):
         decompose("brier", [0.2, 0.7], [0, 1])
+    with raises(TypeError, "MulticlassBrier", "one class against the rest", "p[:, k], target == k"):
+        decompose(lossfn.MulticlassBrier(inputs="probabilities"), [[0.2, 0.8]], [1])
     with raises(ValueError, "no rows"):
         decompose(BRIER, np.zeros(0), np.zeros(0))
 

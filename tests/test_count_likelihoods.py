@@ -102,6 +102,12 @@ def test_pytorch_knows_the_likelihood_up_to_stirlings_error() -> None:
 
 # ---- deviances -------------------------------------------------------------------------------------------------------
 
+
+def test_tweedie_says_why_it_has_no_constants() -> None:
+    assert not hasattr(Tweedie(), "constants")
+    assert "There is no ``constants``" in (Tweedie.__doc__ or "")
+
+
 DEVIANCES = [Poisson(), Gamma(), InverseGaussian(), *(Tweedie(power=p) for p in (-1.5, 0.0, 1.0, 1.3, 2.0, 2.4, 3.0))]
 
 

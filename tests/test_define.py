@@ -400,3 +400,8 @@ def test_one_parameter_may_be_given_by_position():
     assert Shifted(size=2.0, shift=1.0) == Shifted(shift=1.0, size=2.0)
     with raises(TypeError, "positional"):
         Shifted(2.0)
+
+
+def test_a_formula_that_is_not_defined_everywhere_is_warned_of() -> None:
+    with pytest.warns(AccuracyWarning, match=r"Half: the value at pred = .*, target = .* is NaN\. The formula is not"):
+        lossfn.define("Half", lambda xp, pred, target: xp.log(pred - target))

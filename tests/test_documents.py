@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import lossfn
-from lossfn.reference import listing
+from lossfn.engine.primitives import PRIMITIVES
+from lossfn.reference import listing, vocabulary
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,6 +25,27 @@ def test_examples_of_the_readme_run(monkeypatch: pytest.MonkeyPatch) -> None:
     results = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
     assert results.attempted > 20
     assert results.failed == 0
+
+
+@pytest.mark.parametrize("page", ["own_loss.md", "beyond_losses.md"])
+def test_examples_of_other_pages_run(page: str) -> None:
+    pytest.importorskip("sklearn")
+    results = doctest.testfile(str(ROOT / "docs" / page), module_relative=False)
+    assert results.attempted > 5
+    assert results.failed == 0
+
+
+def test_every_public_name_is_documented_on_some_page() -> None:
+    losses = {type(entry.loss).__name__ for entry in lossfn.catalogue()}
+    modules = {"calibration", "numerics", "scoring"}
+    named = {f"lossfn.{name}" for name in set(lossfn.__all__) - losses - modules}
+    named |= {f"lossfn.{module}.{name}" for module in modules for name in getattr(lossfn, module).__all__}
+    text = (ROOT / "docs" / "beyond_losses.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([\w.]+)` \|", text, re.MULTILINE)) == named
+
+
+def test_every_primitive_is_documented() -> None:
+    assert set(vocabulary.USES) == set(PRIMITIVES)
 
 
 def test_readme_lists_every_loss() -> None:

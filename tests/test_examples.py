@@ -49,9 +49,9 @@ def test_examples_end_in_the_promised_number(script: str, capsys: pytest.Capture
     runpy.run_path(str(EXAMPLES / script), run_name="__main__")
     last, promised = capsys.readouterr().out.splitlines()[-1], PROMISED[script]
     assert re.sub(NUMBER, "", last) == re.sub(NUMBER, "", promised)
-    # The last digit may differ between platforms and versions.
+    # The last digit of long numbers may differ between platforms and versions; one household more is 2 %.
     numbers = [[float(number) for number in re.findall(NUMBER, line)] for line in (last, promised)]
-    assert numbers[0] == pytest.approx(numbers[1], rel=0.05, abs=1e-3)
+    assert numbers[0] == pytest.approx(numbers[1], rel=0.01, abs=1e-3)
 
 
 def test_every_example_is_listed_and_short() -> None:

@@ -15,9 +15,11 @@ import lossfn
 WITHOUT = """
 import importlib, sys
 
+missing = ("torch", "jax", "keras", "sklearn", "pandas", "matplotlib", "xgboost", "lightgbm", "catboost")
+
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "jax", "keras", "sklearn", "pandas", "xgboost", "lightgbm", "catboost"):
+        if name.partition(".")[0] in missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing())
@@ -29,10 +31,16 @@ for module in ("lossfn.torch", "lossfn.jax", "lossfn.keras", "lossfn.sklearn", "
         importlib.import_module(module)
     except ImportError as error:
         print(module, "|", error)
-try:
-    lossfn.compare(numpy.zeros((9, 1)), numpy.zeros(9))
-except ImportError as error:
-    print("lossfn.compare", "|", error)
+calls = {
+    "lossfn.compare": lambda: lossfn.compare(numpy.zeros((9, 1)), numpy.zeros(9)),
+    "a loss": lambda: lossfn.Huber().plot(),
+    "a diagram": lambda: lossfn.calibration.reliability([0.2, 0.8], [0, 1]).plot(),
+}
+for name, call in calls.items():
+    try:
+        call()
+    except ImportError as error:
+        print(name, "|", error)
 """
 
 
@@ -46,6 +54,8 @@ def test_a_missing_library_is_named_with_its_extra() -> None:
         "lossfn.sklearn": "sklearn]'",
         "lossfn.boosting.estimators": "sklearn]'",
         "lossfn.compare": "cli]'",
+        "a loss": "cli]'",
+        "a diagram": "cli]'",
     }
 
 

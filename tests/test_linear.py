@@ -315,3 +315,19 @@ def test_jax_is_refused() -> None:
     jnp = pytest.importorskip("jax.numpy")
     with raises(TypeError, "got JAX arrays", "jax.checkpoint"):
         lossfn.linear_cross_entropy(jnp.ones((2, 3)), jnp.ones((4, 3)), jnp.zeros(2, int))
+
+
+@pytest.mark.parametrize(
+    ("options", "fragment"),
+    [
+        ({"target": [0, 1, 2, 3]}, "target[3] = 3 is not a class index"),
+        ({"target": [0, 1, 2]}, "for logits (4, 3)"),
+        ({"target": [0, 1, 2, 0], "class_weight": (1, 2)}, "logits has 3 classes"),
+        ({"target": [0, 1, 2, 0], "temperature": 0}, "temperature must be a finite number > 0"),
+    ],
+    ids=str,
+)
+def test_errors_speak_of_what_was_called(options: dict[str, Any], fragment: str) -> None:
+    for function in (lossfn.linear_cross_entropy, lossfn.linear_cross_entropy_value_and_gradient):
+        with raises(ValueError, "linear_cross_entropy: ", fragment):
+            function(np.ones((4, 2)), np.ones((3, 2)), **options)

@@ -235,6 +235,27 @@ def test_axes_against_scipy(library: str, axis: int) -> None:
     )
 
 
+@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("axis", [None, (0, 1), (2, 0), (-1,)], ids=str)
+def test_several_axes_together_against_scipy(library: str, axis: Any) -> None:
+    from scipy import special
+
+    x = np.random.default_rng(2).normal(size=(2, 3, 4))
+    array = in_library(library, x)
+    for name in ("logsumexp", "softmax", "log_softmax"):
+        ours = as_numpy(getattr(numerics, name)(array, axis))
+        # JAX computes in single precision.
+        np.testing.assert_allclose(ours, getattr(special, name)(x, axis), rtol=1e-5 if library == "jax" else 1e-12)
+    together = as_numpy(numerics.entropy(in_library(library, special.softmax(x, axis)), axis))
+    p = special.softmax(x, axis)
+    np.testing.assert_allclose(together, -(p * np.log(p)).sum(axis), rtol=1e-5)
+
+
+def test_no_axis_is_a_sum_of_one_number() -> None:
+    assert numerics.logsumexp(3.0, axis=None) == 3.0
+    assert numerics.logsumexp(np.zeros((0, 2)), axis=None) == -np.inf
+
+
 def test_long_rows_are_exact_along_every_axis() -> None:
     x = np.random.default_rng(0).uniform(-1e4, 1e4, size=10**5)
     x[:1000] = 0.1 + x.max()
@@ -271,8 +292,12 @@ def test_numbers_lists_and_mixtures() -> None:
         numerics.softmax(np.ma.masked_array([1.0, 2.0], [True, False]))
     with raises(ValueError, "softmax", "no axis 5", "(2, 2)"):
         numerics.softmax(np.ones((2, 2)), axis=5)
-    with raises(TypeError, "logsumexp", "axis must be an integer", "(0, 1)"):
-        numerics.logsumexp(np.ones((2, 2)), axis=(0, 1))
+    with raises(TypeError, "logsumexp", "axis must be an integer, a tuple of integers or None", "1.0"):
+        numerics.logsumexp(np.ones((2, 2)), axis=1.0)
+    with raises(ValueError, "softmax", "names one axis twice", "(1, -1)"):
+        numerics.softmax(np.ones((2, 2)), axis=(1, -1))
+    with raises(ValueError, "entropy", "no axis 2", "(2, 2)"):
+        numerics.entropy(np.ones((2, 2)) / 4, axis=(0, 2))
     with raises(ValueError, "entropy", "probability[1] = 1.5", "probability in [0, 1]"):
         numerics.entropy([0.2, 1.5])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from conftest import ENTRIES
 
 from lossfn.reference import pages
@@ -17,9 +18,9 @@ def test_committed_pages_are_those_of_the_catalogue() -> None:
     assert written == pages.pages(), "the pages of docs/losses are stale: make docs"
 
 
-def test_the_committed_dictionary_is_that_of_the_catalogue() -> None:
-    written = (ROOT / "docs" / "dictionary.md").read_text(encoding="utf-8")
-    assert written == pages.dictionary(), "docs/dictionary.md is stale: make docs"
+@pytest.mark.parametrize("name", ["dictionary.md", "own_loss.md", "beyond_losses.md"])
+def test_committed_pages_beside_them_are_those_of_the_code(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages.others()[name], f"{name} is stale: make docs"
 
 
 def test_every_loss_has_a_committed_figure() -> None:
@@ -35,4 +36,4 @@ def test_pages_are_written_whole_and_without_leftovers(tmp_path, monkeypatch) ->
     (tmp_path / "kept.md").touch()
     pages.write(tmp_path)
     written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert written == {*pages.pages(), "huber.svg", "dictionary.md", "kept.md"}
+    assert written == {*pages.pages(), *pages.others(), "huber.svg", "kept.md"}

@@ -236,6 +236,43 @@ def test_smoothing_moves_the_best_forecast_to_the_published_place():
     assert math.isclose(found.forecast[1], 0.8 * found.truth[1] + 0.1, abs_tol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("loss", "verdict"),
+    [
+        (lossfn.CrossEntropy(), "strictly proper"),
+        (lossfn.CrossEntropy(inputs="probabilities"), "strictly proper"),
+        (lossfn.CrossEntropy(label_smoothing=0.1), "improper"),
+        (lossfn.MulticlassBrier(), "strictly proper"),
+        (lossfn.MulticlassBrier(inputs="log_probabilities"), "strictly proper"),
+        (lossfn.SphericalScore(), "strictly proper"),
+        (lossfn.RankedProbabilityScore(), "strictly proper"),
+        (lossfn.SoftmaxFocal(), "improper"),
+        (lossfn.OrdinalAbsolute(), "improper"),
+    ],
+    ids=repr,
+)
+def test_losses_of_rows_are_scored_at_the_logarithms_of_probabilities(loss, verdict):
+    assert is_proper(loss, classes=2).verdict == verdict
+
+
+def test_losses_of_rows_have_as_many_classes_as_asked_for():
+    found = is_proper(lossfn.RankedProbabilityScore(), classes=3)
+    assert (found.verdict, found.steps) == ("strictly proper", 30)
+    assert len(is_proper(lossfn.OrdinalAbsolute(), classes=3).truth) == 3
+
+
+def test_losses_of_rows_without_softmax_need_a_link():
+    for loss in (lossfn.CrammerSinger(), lossfn.Corn()):
+        with raises(TypeError, "is_proper", type(loss).__name__, "softmax", "link="):
+            is_proper(loss)
+    for loss in (lossfn.Distillation(), lossfn.MixtureDensity()):
+        with raises(TypeError, "is_proper", "targets are classes", type(loss).__name__):
+            is_proper(loss)
+    with np.errstate(divide="ignore"):
+        found = is_proper(lossfn.Corn(), link=lambda p: np.log(p[:, 1:]) - np.log(p[:, :1]))
+    assert found.verdict == "strictly proper"
+
+
 def test_an_exponential_margin_loss_is_proper_on_its_own_link():
     loss = lossfn.define(
         "ExponentialOfMargin", lambda xp, pred, target: xp.exp(-pred * target), target=lossfn.fields.SIGNED
@@ -265,3 +302,5 @@ def test_what_cannot_be_judged_is_refused():
         is_proper(Brier)
     with raises(TypeError, "link= is for losses"):
         is_proper(log3, link=np.log)
+    with raises(TypeError, "got 2", "whole row of probabilities", "probabilities[label]"):
+        is_proper(lambda p, y: (p - y) ** 2)

@@ -110,6 +110,21 @@ def test_lipschitz_constant_of_the_value(loss: Any) -> None:
         assert bound * 0.999 <= steepest <= bound * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("loss", [loss for loss in VARIANTS if len(loss.heads) > 1], ids=label)
+def test_lipschitz_constant_of_the_value_in_several_heads(loss: Any) -> None:
+    pred, target = draw(loss, 4000)
+    far = 10.0 ** np.random.default_rng(0).uniform(0.0, 2.0, pred.shape)
+    with np.errstate(all="ignore"):
+        gradient = loss.gradient(pred * far, target, reduction="sum")
+        length = np.linalg.norm(gradient, axis=-1)
+    steepest = length[np.isfinite(length)].max()
+    bound = loss.value_lipschitz
+    if bound is None:
+        assert steepest > 1000
+    else:
+        assert bound * 0.999 <= steepest <= bound * (1 + 1e-9)
+
+
 @every_single
 def test_lipschitz_constant_of_the_gradient(loss: Any) -> None:
     sharpest = max(float(np.max(np.abs(hessian))) for _, _, _, _, hessian in on_grid(loss))

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import CATALOGUE, VARIANTS, draw, every_variant, label, raises, run_python
+from conftest import CATALOGUE, ENTRIES, VARIANTS, draw, every_variant, label, raises, run_python
 
 import lossfn
 
@@ -40,7 +40,7 @@ def test_examples_in_docstrings_run(name: str) -> None:
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_documentation_of_a_loss(entry) -> None:
     text = inspect.getdoc(type(entry.loss))
     assert text is not None
@@ -49,6 +49,28 @@ def test_documentation_of_a_loss(entry) -> None:
     for field in dataclasses.fields(entry.loss):
         assert re.search(rf"^{field.name} : ", text, flags=re.MULTILINE), f"{field.name} is not documented"
     assert entry.loss.elicits
+
+
+def test_parameters_of_base_classes_are_documented_where_they_are_used() -> None:
+    class Own(lossfn.SoftmaxLoss):
+        """A loss of one's own.
+
+        Parameters
+        ----------
+        temperature : float
+            Of this class.
+
+        See Also
+        --------
+        CrossEntropy
+        """
+
+    text = Own.__doc__
+    assert text is not None
+    names = re.findall(r"^(\w+) : ", text, flags=re.MULTILINE)
+    assert names == ["temperature", "inputs", "label_smoothing", "z_loss", "class_weight", "ignore_index"]
+    assert "temperature : float\n    Of this class.\ninputs : " in text
+    assert text.endswith("See Also\n--------\nCrossEntropy\n")
 
 
 def test_public_objects_are_documented() -> None:

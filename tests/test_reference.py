@@ -47,7 +47,23 @@ def test_a_matrix_that_is_too_wide_is_shown_by_its_entries() -> None:
     column, square = r"\begin{pmatrix}a + b \\ c\end{pmatrix}", r"\begin{pmatrix}a + b & c \\ 0 & d\end{pmatrix}"
     assert plain_formula(column, 7) == "⎛a + b⎞\n⎝c    ⎠"
     assert plain_formula(column, 6) == "1   a + b\n2   c"
-    assert plain_formula(square, 10) == "1, 1   a + b\n1, 2   c\n2, 1   0\n2, 2   d"
+    assert plain_formula(square, 10) == "1, 1   a\n       + b\n1, 2   c\n2, 1   0\n2, 2   d"
+
+
+def test_a_formula_that_is_too_wide_is_broken_between_terms_and_factors() -> None:
+    cases = r"\begin{cases}a & \text{if } r < 0 \\ b & \text{otherwise}\end{cases}"
+    assert plain_formula(rf"x + {cases} + y", 22) == "x + ⎧a   if r < 0 ⎫\n    ⎩b   otherwise⎭\n+ y"
+    assert plain_formula(rf"\left(x + y\right) {cases}", 20) == "(x + y)\n\n· ⎧a   if r < 0\n  ⎩b   otherwise"
+    # What has no such place is left as it was written.
+    assert plain_formula(cases, 9) == cases
+    assert plain_formula(r"\frac{a + b}{c + d}", 9) == "(a + b)/(c + d)"
+
+
+def test_formulas_at_a_terminal_are_not_wrapped(capsys) -> None:
+    for loss in ("MultiQuantile", "BinaryFocal(gamma=0.5, alpha=0.25)", "Huber"):
+        section = printed(capsys, "show", loss).partition("Formulas")[2].partition("Properties")[0]
+        starts = [line[12:].lstrip()[:1] for line in section.splitlines() if line.strip()]
+        assert set(starts) <= set("⎧⎨⎩⎪⎛⎜⎝(·+δrm0")
 
 
 @pytest.mark.parametrize("loss", VARIANTS, ids=label)
@@ -76,6 +92,25 @@ def test_a_sheet_says_what_its_class_documents(entry) -> None:
     known = set(lossfn.__all__)
     for names, _ in sheet.documentation.related:
         assert set(names) <= known
+
+
+def test_a_sheet_calls_unbounded_only_what_is() -> None:
+    slopes = {
+        lossfn.SquaredError(): ("unbounded", "2"),
+        lossfn.AbsoluteError(): ("1", "unbounded"),
+        lossfn.LogitAdjusted(): ("1.414", "0.5"),
+        lossfn.CrammerSinger(): ("1.414", "unbounded"),
+        lossfn.MulticlassBrier(): ("not stated", "not stated"),
+        lossfn.IntervalScore(): ("26.87", "unbounded"),
+        lossfn.SquaredError() + lossfn.LinEx(): ("not stated", "not stated"),
+    }
+    for loss, (slope, curvature) in slopes.items():
+        found = Sheet(loss).properties
+        assert (found["largest slope"], found["largest curvature"]) == (slope, curvature), loss
+    found = Sheet(lossfn.SavageMargin() + 9 * lossfn.SquaredMargin()).properties
+    assert found["convex"] == "not stated"
+    own = lossfn.define("Own", lambda xp, pred, target: xp.log1psq(pred - target))()
+    assert Sheet(own).properties["largest slope"] == "not stated"
 
 
 def test_sections_of_a_docstring() -> None:
@@ -185,6 +220,15 @@ def test_list_groups_by_family_and_fits_100_columns(capsys) -> None:
         assert re.search(rf"^  {entry.name} ", text, re.MULTILINE)
 
 
+def test_list_shortens_nothing_that_can_be_asked_for(capsys) -> None:
+    text = printed(capsys, "list", "--task", "multiclass")
+    assert "…" not in text
+    words = " ".join(text.split())
+    assert "a less certain form of" in words
+    assert re.search(r"^ +the probabilities\b", text, re.MULTILINE)
+    assert printed(capsys, "list", "--elicits", "a less certain form of the probabilities")
+
+
 def test_list_filters(capsys) -> None:
     every = json.loads(printed(capsys, "list", "--json"))
     assert [loss["name"] for loss in every] == [entry.name for entry in ENTRIES]
@@ -217,10 +261,20 @@ def test_show_knows_every_loss(entry, capsys) -> None:
     assert Sheet(entry.loss).documentation.references[0][:30] in printed(capsys, "show", entry.name)
 
 
+def test_show_says_with_which_parameters_a_name_elsewhere_is_found(capsys) -> None:
+    text = " ".join(printed(capsys, "show", "focal").split())
+    assert text.startswith("BinaryFocal(gamma=2.0, alpha=0.25)")
+    assert "Without the parameters that 'focal' asks for: lossfn show binary_focal." in text
+    assert "Without the parameters" not in printed(capsys, "show", "torch.nn.HuberLoss")
+
+
 def test_show_takes_sums_and_refuses_what_it_does_not_know(capsys) -> None:
     assert "λ₁" in printed(capsys, "show", "0.5 * SquaredError() + absolute_error")
     assert "did you mean" in refused(capsys, "show", "hubber")
     assert "delta" in refused(capsys, "show", "Huber(delta=-1)")
+    for name in ("linear_cross_entropy", "lossfn.linear_cross_entropy"):
+        assert "lossfn: lossfn.linear_cross_entropy is no loss; docs/beyond_losses.md" in refused(capsys, "show", name)
+    assert "help(lossfn.scoring.crps_ensemble)" in refused(capsys, "show", "crps_ensemble")
 
 
 def test_show_writes_a_figure(capsys, tmp_path) -> None:

@@ -392,6 +392,35 @@ def test_hessian_forms_agree(loss: Any) -> None:
             loss.gradient_and_hessian(scores, target, curvature="diagonal_bound")
 
 
+@every_variant
+def test_bounds_of_the_slope_are_reached(loss: Any) -> None:
+    if loss.value_lipschitz is None:
+        pytest.skip("no bound is declared")
+    scores, target = draw(loss, 400)
+    if isinstance(target, tuple):
+        target = type(target)(target[0], 40 * np.eye(K)[target[0]])
+    length = np.linalg.norm(loss.gradient(20 * scores, target, reduction="sum"), axis=-1).max()
+    # Of smoothed targets the bound is that of others.
+    reached = 0.9 if getattr(loss, "label_smoothing", 0.0) else 0.999
+    assert reached * loss.value_lipschitz <= length <= loss.value_lipschitz * (1 + 1e-12)
+
+
+@every_variant
+def test_losses_that_are_not_convex_curve_downwards_somewhere(loss: Any) -> None:
+    if loss.convex:
+        pytest.skip("convex")
+    scores, target = draw(loss, 1000)
+    if isinstance(loss, lossfn.CumulativeLink):
+        # Three ranks are too few.
+        scores, target = np.random.default_rng(0).normal(0, 3, (1000, 4)), np.full(1000, 2)
+    if getattr(loss, "z_loss", 0.0):
+        scores = scores - 100.0
+    elif getattr(loss, "inputs", "logits") == "logits":
+        scores = 3 * scores
+    block = loss.hessian(scores, target, reduction="sum")
+    assert (np.linalg.eigvalsh(block) / np.abs(block).max(axis=(-2, -1), keepdims=True)[..., 0]).min() < -1e-6
+
+
 def test_focal_without_focus_is_cross_entropy_to_the_last_bit() -> None:
     for dtype in (np.float32, np.float64):
         scores, target = draw(lossfn.CrossEntropy(), 600, dtype=dtype)
@@ -548,6 +577,13 @@ def test_weighted_cross_entropy_of_pytorch_and_scikit_learn() -> None:
     loss = lossfn.CrossEntropy(class_weight=weights)
     peer = functional.cross_entropy(torch.tensor(scores), torch.tensor(index), torch.tensor(weights).double())
     np.testing.assert_allclose(loss(scores, index), peer.item(), rtol=1e-13)
+    # What the dictionary says: smoothed, PyTorch weighs each class of the mixture, and divides by the labels' weights.
+    smoothed = functional.cross_entropy(
+        torch.tensor(scores), torch.tensor(index), torch.tensor(weights).double(), label_smoothing=0.1
+    )
+    ours = lossfn.CrossEntropy(class_weight=weights, label_smoothing=0.1)(scores, index)
+    assert abs(ours - smoothed.item()) > 1e-3
+    assert "without smoothing" in lossfn.CrossEntropy.equivalents[0].note
     probabilities = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
     peer = log_loss(index, probabilities, sample_weight=np.array(weights)[index])
     np.testing.assert_allclose(loss(scores, index), peer, rtol=1e-12)

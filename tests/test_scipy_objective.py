@@ -152,3 +152,9 @@ def test_what_does_not_fit_is_refused() -> None:
         call(lossfn.Huber(), X, y, weight=y)
     with raises(ValueError, "parameters must have the shape of start (3,); got (2,)"):
         call(lossfn.Huber(), X, y).value([0.0, 0.0])
+
+
+def test_the_penalty_may_be_given_by_position() -> None:
+    loss, X, y, parameters = lossfn.Huber(), np.ones((2, 1)), np.zeros(2), np.array([3.0, 0.0])
+    by_name = lossfn.scipy_objective(loss, X, y, l2=0.5).value(parameters)
+    assert lossfn.scipy_objective(loss, X, y, 0.5).value(parameters) == by_name

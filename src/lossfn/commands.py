@@ -290,20 +290,32 @@ def show(
     from lossfn.reference.terminal import Reference
     from lossfn.registry import parse_loss
 
+    found: list[Any] = []
     others: list[Any] = []
     try:
         loss = parse_loss(name)
     except (ValueError, TypeError) as error:
         # Parameters are those of a loss of this library, whose error says what is wrong with them.
-        loss, *others = [None] if "(" in name else find(name) or [None]
-        if loss is None:
-            raise DataError(str(error)) from None
+        found = [] if "(" in name else find(name)
+        if not found:
+            raise DataError(_instead(name) or str(error)) from None
+        loss, *others = found
     if figure is not None:
         _draw(loss, figure)
     reference = Reference()
     reference.loss(Sheet(loss))
+    if found and loss != type(loss)():
+        reference.print(f"Without the parameters that {name!r} asks for: lossfn show {Sheet(loss).name}.", style="dim")
     if others:
         reference.print(f"Other libraries call by this name also: {', '.join(map(repr, others))}.", style="dim")
+
+
+def _instead(name: str) -> str:
+    """Return where to read about a function that is no loss; nothing for names that mean nothing here."""
+    from lossfn.reference.beyond import full_name
+
+    found = full_name(name)
+    return found and f"{found} is no loss; docs/beyond_losses.md shows it, and help({found}) in Python says all"
 
 
 def _draw(loss: Any, path: Path) -> None:

@@ -32,8 +32,9 @@ def define(
     name : str
         Name of the class.
     expression : callable
-        ``expression(xp, pred, target, *parameters)``: operators and functions of ``xp`` only. With several heads,
-        ``pred`` is their tuple.
+        ``expression(xp, pred, target, *parameters)``: operators and functions of ``xp`` only, which docs/own_loss.md
+        lists with what each is for (``xp.log1psq``, ``xp.softplus``, ``xp.where``, ...). With several heads, ``pred``
+        is their tuple.
     heads : sequence of str
         Names of the predictions of one element.
     target, prediction : Domain
@@ -54,7 +55,7 @@ def define(
     Warns
     -----
     AccuracyWarning
-        If values or derivatives lose accuracy or overflow on ordinary inputs, naming the input.
+        If values or derivatives lose accuracy, overflow or are NaN on ordinary inputs, naming the input.
 
     Examples
     --------

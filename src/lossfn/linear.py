@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from functools import wraps
 from math import prod
 from numbers import Integral
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from lossfn import checks
 from lossfn.engine import batch as batches
@@ -15,12 +18,32 @@ from lossfn.losses.multiclass import CrossEntropy
 
 OWNER = "linear_cross_entropy"
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
 #: Rows of a chunk: enough that matrix products are limited by arithmetic, not by memory,
 ROWS = 640
 #: and where classes are few, as many rows as make so many logits.
 LOGITS = 2**20
 
 
+def _in_own_words(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Make errors speak of this function and its logits, not of the loss that it uses and its predictions."""
+
+    @wraps(function)
+    def called(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        try:
+            return function(*arguments, **options)
+        except (TypeError, ValueError) as error:
+            owner, _, rest = str(error).partition(": ")
+            if owner != CrossEntropy.__name__:
+                raise
+            raise type(error)(f"{OWNER}: " + re.sub(r"\bpred\b", "logits", rest)) from None
+
+    return called
+
+
+@_in_own_words
 def linear_cross_entropy(
     features: Any,
     projection: Any,
@@ -99,6 +122,7 @@ def linear_cross_entropy(
     return adapter("torch").linear(rows, features, projection, bias)
 
 
+@_in_own_words
 def linear_cross_entropy_value_and_gradient(
     features: Any,
     projection: Any,

@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
-from lossfn import checks, class_fields, fields, reduce
+from lossfn import checks, class_fields, docstrings, fields, reduce
 from lossfn.engine import batch as batches, tensors
 from lossfn.engine.paths import adapter
 from lossfn.equivalents import Equivalent
@@ -67,6 +67,8 @@ class Loss:
         inherited = [field for field in dataclasses.fields(cls) if field.name not in declared]
         # By position only where one parameter leaves no doubt: an inherited one may have been the only one there.
         several = len(declared) + len(inherited) > 1
+        if inherited:
+            docstrings.inherit_parameters(cls, [field.name for field in inherited])
         for field in inherited if several else ():
             cls.__annotations__[field.name] = field.type
             setattr(cls, field.name, dataclasses.field(default=field.default, metadata=field.metadata))

@@ -61,7 +61,7 @@ class SoftmaxLoss(RowwiseLoss):
     Parameters
     ----------
     inputs : {"logits", "log_probabilities", "probabilities"}
-        What scores are; the latter two are used as they are.
+        What scores are. Probabilities and their logarithms are used as they are; most losses take logits alone.
     label_smoothing : float
         Share of every target that is spread evenly over all classes.
     temperature : float

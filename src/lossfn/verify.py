@@ -17,7 +17,7 @@ _precision = threading.Lock()
 
 
 def findings(loss: PointwiseLoss, *, points: int = 40) -> list[str]:
-    """Return one sentence for value, gradient and Hessian each, where it is inaccurate or needlessly not finite.
+    """Return one sentence for value, gradient and Hessian each, where it is inaccurate, needlessly not finite or NaN.
 
     Half of the points are ordinary, half are large.
 
@@ -28,6 +28,9 @@ def findings(loss: PointwiseLoss, *, points: int = 40) -> list[str]:
     """
     found: dict[str, str] = {}
     for what, place, exact, got, is_ordinary in _comparisons(loss, points):
+        if math.isnan(exact) and what == "value" and is_ordinary:
+            advice = "The formula is not defined there: change it, or declare where predictions and targets may lie"
+            found.setdefault(what, f"{type(loss).__name__}: the value at {place} is NaN. {advice}")
         if not math.isfinite(exact) or math.isclose(exact, got, rel_tol=1e-6, abs_tol=1e-30):
             continue
         message = f"{type(loss).__name__}: the {what} at {place} is {got!r}; exactly it is {exact!r}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lossfn import fields
 from lossfn.calibration.inputs import read
 from lossfn.pointwise import PointwiseLoss
+from lossfn.rowwise import RowwiseLoss
 
 if TYPE_CHECKING:
     from lossfn.calibration.display import DecompositionDisplay
@@ -88,10 +89,12 @@ class Decomposition:
 
 
 def decompose(loss: PointwiseLoss, probability: Any, target: Any, *, weight: Any = None) -> Decomposition:
-    """Split a mean proper score into miscalibration, discrimination and uncertainty, without bins.
+    """Split a mean proper score of an event into miscalibration, discrimination and uncertainty, without bins.
 
     Predictions are recalibrated by isotonic regression, the best map that keeps their order, for all proper scores at
-    once. The score lost by not doing so is the miscalibration.
+    once. The score lost by not doing so is the miscalibration. Rows of K probabilities have no order: decompose one
+    class against the rest, ``decompose(SquaredError(), p[:, k], target == k)``. The squared errors of all classes sum
+    to ``MulticlassBrier``, and so do their parts.
 
     Parameters
     ----------
@@ -169,6 +172,11 @@ class Curve:
 
 def _check_is_proper(loss: Any) -> None:
     owner = "decompose"
+    if isinstance(loss, RowwiseLoss):
+        raise TypeError(
+            f"{owner}: a score of one probability is needed, because rows of probabilities have no order. "
+            f"Decompose one class against the rest: decompose(SquaredError(), p[:, k], target == k); got {loss!r}"
+        )
     if not isinstance(loss, PointwiseLoss):
         raise TypeError(
             f"{owner}: loss must be a proper score of probabilities, such as SquaredError() or "

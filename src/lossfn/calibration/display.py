@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lossfn.calibration.binned import Reliability
 from lossfn.calibration.decomposition import Array, Curve, Decomposition
+from lossfn.extras import needs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,8 @@ class _Display:
     figure_: Figure
 
     def _prepare(self, ax: Axes | None) -> tuple[Axes, Axes]:
-        import matplotlib.pyplot as plt
+        with needs("plot()", "cli"):
+            import matplotlib.pyplot as plt
 
         if ax is None:
             _, ax = plt.subplots(figsize=(5, 6), layout="constrained")

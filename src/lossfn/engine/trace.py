@@ -184,7 +184,7 @@ class Recorder:
     def __getattr__(self, name: str) -> Callable[..., Node]:
         if name not in PRIMITIVES:
             known = ", ".join(sorted(PRIMITIVES))
-            raise ExpressionError(f"xp.{name} is not a primitive; there are {known}")
+            raise ExpressionError(f"xp.{name} is not a primitive; there are {known} (see docs/own_loss.md)")
 
         expected = PRIMITIVES[name].number_of_arguments
 

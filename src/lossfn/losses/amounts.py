@@ -158,7 +158,9 @@ class Tweedie(ExponentialFamily):
     which can be exactly 0: rainfall, claims. Powers 1, 2 and 3 equal ``Poisson``, ``Gamma`` and ``InverseGaussian``,
     and power 0 ``HalfSquaredError`` of the mean; other powers use μ^(2-p) / (2-p) − y μ^(1-p) / (1-p). The terms of the
     target that are dropped differ between powers: compare powers by another score. Powers nearer than 0.05 to 1 or 2,
-    but not equal, lose digits of the value.
+    but not equal, lose digits of the value. There is no ``constants``, which would make it the full likelihood: that
+    needs the dispersion, which is no parameter here, and for most powers between 1 and 2 an infinite series (Dunn and
+    Smyth), which no expression holds. ``Poisson`` and ``InverseGaussian`` have it; ``deviance`` is there always.
 
     Parameters
     ----------
@@ -169,6 +171,8 @@ class Tweedie(ExponentialFamily):
     References
     ----------
     .. [1] Jorgensen (1987), "Exponential dispersion models", doi:10.1111/j.2517-6161.1987.tb01685.x.
+    .. [2] Dunn and Smyth (2005), "Series evaluation of Tweedie exponential dispersion model densities",
+       doi:10.1007/s11222-005-4070-y.
 
     See Also
     --------

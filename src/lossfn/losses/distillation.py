@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -114,6 +115,11 @@ class Distillation(RowwiseLoss):
         shares = softmax_of(ops, target.teacher / self.temperature).probability
         of_teacher = self._soft.row_hessian_diagonal(ops, scores, shares)
         return self._mixed(of_teacher, self._hard.row_hessian_diagonal(ops, scores, target.label))
+
+    @property
+    def value_lipschitz(self) -> float | None:
+        # Each part is a difference of probabilities; both are largest where label and teacher agree against the scores.
+        return math.sqrt(2.0) * (self.alpha * self.temperature + 1 - self.alpha)
 
     @property
     def gradient_lipschitz(self) -> float | None:

@@ -18,9 +18,8 @@ PLAIN = "inputs == 'logits' and label_smoothing == 0 and temperature == 1 and z_
 class CrossEntropy(SoftmaxLoss):
     """Negative log-likelihood of a class, or of a distribution over classes; elicits the probabilities.
 
-    Class indices, one-hot rows and distributions mean the same. The parameters are those of every softmax loss; with
-    ``temperature`` 1, no smoothing and no ``z_loss`` it is strictly proper. ``inverse_link`` corrects for smoothing,
-    class weights and temperature.
+    Class indices, one-hot rows and distributions mean the same. With ``temperature`` 1, no smoothing and no ``z_loss``
+    it is strictly proper. ``inverse_link`` corrects for smoothing, class weights and temperature.
 
     References
     ----------
@@ -41,7 +40,6 @@ class CrossEntropy(SoftmaxLoss):
     """
 
     elicits = "probabilities"
-    convex = True
     accepted_inputs = INPUTS
     variants = (
         {},
@@ -57,7 +55,7 @@ class CrossEntropy(SoftmaxLoss):
             "PyTorch",
             "torch.nn.functional.cross_entropy(pred / temperature, target, label_smoothing=label_smoothing)",
             when="inputs == 'logits' and z_loss == 0",
-            note="with weight= the mean is the same for class indices, not for distributions",
+            note="with weight= the mean is the same for class indices without smoothing, not for others",
         ),
         Equivalent("PyTorch", "torch.nn.functional.nll_loss(pred, target)", when="inputs == 'log_probabilities'"),
         Equivalent("Keras", "keras.losses.sparse_categorical_crossentropy(target, pred, from_logits=True)", when=PLAIN),
@@ -104,6 +102,11 @@ class CrossEntropy(SoftmaxLoss):
     @cached_property
     def term(self) -> PointwiseLoss:
         return class_terms.LogTermOfProbability() if self.inputs == "probabilities" else class_terms.LogTerm()
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        # The square of the log-sum-exp curves downwards where that is negative.
+        return not self.z_loss
 
     @property
     def value_lipschitz(self) -> float | None:
@@ -194,6 +197,12 @@ class PolyCrossEntropy(SoftmaxLoss):
         super().__post_init__()
         if self.epsilon < -1:
             raise ValueError(f"{type(self).__name__}: epsilon must be at least -1; got {self.epsilon}")
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        # With s for the probability of the true class, the Hessian times 1 − s is at least
+        # s (1 − epsilon (1 − 2s)) times a square along every direction.
+        return self.epsilon <= 1 and not self.z_loss
 
     @cached_property
     def term(self) -> PointwiseLoss:
@@ -346,7 +355,6 @@ class LogitAdjusted(SoftmaxLoss):
     tau: float = real(default=1.0, symbol=r"\tau", doc="strength")
 
     elicits = "probabilities over prior^tau"
-    convex = True
     variants = ({"prior": (0.5, 0.3, 0.2)}, {"prior": (5.0, 3.0, 2.0), "tau": 0.5})
     equivalents = (
         Equivalent("PyTorch", "torch.nn.functional.cross_entropy(pred + tau * torch.log(torch.tensor(prior)), target)"),
@@ -371,6 +379,15 @@ class LogitAdjusted(SoftmaxLoss):
                 f"{type(self).__name__}: prior has {len(self.prior)} entries, but pred has {classes} classes"
             )
         return tuple(self.tau * math.log(share / sum(self.prior)) for share in self.prior)
+
+    @property
+    def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        return not self.z_loss
+
+    @property
+    def value_lipschitz(self) -> float | None:
+        # Gradients are those of cross-entropy: what is added to the scores is constant.
+        return math.sqrt(2.0) / self.temperature if not self.z_loss else None
 
     @property
     def gradient_lipschitz(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from lossfn.engine import rows
@@ -130,6 +131,11 @@ class CrammerSinger(MulticlassMarginLoss):
     @property
     def formula(self) -> str:
         return r"\max\left(0, \Delta + \max_{j \ne y} z_{j} - z_{y}\right)"
+
+    @property
+    def value_lipschitz(self) -> float | None:
+        # −1 for the true class, and 1 for another or shared by several.
+        return math.sqrt(2.0)
 
     def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the loss of each row."""

@@ -45,6 +45,10 @@ class MulticlassBrier(SoftmaxLoss):
         ),
     )
 
+    @property
+    def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        return self.inputs == "probabilities"
+
     @cached_property
     def term(self) -> PointwiseLoss:
         return class_terms.SquareTermOfProbability() if self.inputs == "probabilities" else class_terms.SquareTerm()

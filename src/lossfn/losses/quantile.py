@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -276,6 +277,15 @@ class MultiQuantile(PointwiseLoss):
     def convex(self) -> bool:  # type: ignore[override]  # depends on a parameter here
         return self.crossing == "allowed"
 
+    @property
+    def value_lipschitz(self) -> float | None:
+        taus = np.array(self.taus)
+        if self.crossing == "allowed":
+            return float(np.linalg.norm(np.maximum(taus, 1 - taus)))
+        # A target lies above the first few quantiles, and increments move all quantiles from theirs on.
+        slopes = np.where(np.arange(len(taus)) < np.arange(len(taus) + 1)[:, None], -taus, 1 - taus)
+        return float(np.linalg.norm(slopes[:, ::-1].cumsum(axis=1), axis=1).max())
+
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         quantiles = pred if self.crossing == "allowed" else ascending(xp.softplus, pred)
         losses = [pinball(xp, tau, level - target) for tau, level in zip(self.taus, quantiles, strict=True)]
@@ -339,6 +349,11 @@ class IntervalScore(PointwiseLoss):
     equivalents = (
         Equivalent("scoringrules", "scoringrules.interval_score(target, pred[..., 0], pred[..., 1], 1 - level)"),
     )
+
+    @property
+    def value_lipschitz(self) -> float | None:
+        # Ends that have changed places may both be missed.
+        return math.sqrt(2.0) * (1 + self.level) / (1 - self.level)
 
     def expression(self, xp: Any, pred: Any, target: Any) -> Any:
         missed = (1 + self.level) / (1 - self.level)

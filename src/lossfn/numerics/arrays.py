@@ -77,6 +77,21 @@ def check_axis(owner: str, array: Any, axis: Any) -> None:
         raise ValueError(f"{owner}: there is no axis {axis} in an array of shape {tuple(array.shape)}")
 
 
+def axes_of(owner: str, array: Any, axis: Any) -> tuple[int, ...]:
+    """Return the axes that are meant, none of them twice; ``None`` means all."""
+    if axis is None:
+        return tuple(range(array.ndim))
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if not all(isinstance(each, (int, np.integer)) and not isinstance(each, bool) for each in axes):
+        raise TypeError(f"{owner}: axis must be an integer, a tuple of integers or None; got {axis!r}")
+    for each in axes:
+        check_axis(owner, array, each)
+    found = tuple(each % array.ndim for each in axes)
+    if len(set(found)) < len(found):
+        raise ValueError(f"{owner}: axis names one axis twice; got {axis!r}")
+    return found
+
+
 def check_domain(owner: str, name: str, array: Any, domain: Domain, library: str) -> None:
     """Refuse values outside a domain where values can be looked at: not in traced code, not on accelerators."""
     if batches.is_traced(library, array):

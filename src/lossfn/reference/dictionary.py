@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -67,6 +68,14 @@ def find(name: str) -> list[Any]:
     """
     wanted = _key(name)
     module, order = name.partition(".")[0].strip().lower(), list(LIBRARIES)
+    stated = [
+        (_nearest_default(loss, there), there, entry)
+        for entry in catalogue()
+        for there in entry.loss.equivalents
+        if _key(name_there(there)) == wanted
+        for loss in entry.variants
+        if there.holds_for(loss)
+    ]
     found = [
         (
             (
@@ -76,16 +85,20 @@ def find(name: str) -> list[Any]:
             ),
             loss,
         )
-        for entry in catalogue()
-        for there in entry.loss.equivalents
-        if _key(name_there(there)) == wanted
-        for loss in entry.variants
-        if there.holds_for(loss)
+        for loss, there, entry in stated
     ]
     nearest: dict[type, Any] = {}
     for _, loss in sorted(found, key=lambda pair: pair[0]):
         nearest.setdefault(type(loss), loss)
     return list(nearest.values())
+
+
+def _nearest_default(loss: Any, there: Equivalent) -> Any:
+    """Return the loss with the default of every parameter for which the statement still holds."""
+    for parameter in dataclasses.fields(loss):
+        other = dataclasses.replace(loss, **{parameter.name: parameter.default})
+        loss = other if there.holds_for(other) else loss
+    return loss
 
 
 def _key(name: str) -> str:

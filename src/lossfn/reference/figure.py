@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lossfn.extras import needs
 from lossfn.fields import parameters_of
 from lossfn.parameters import Number
 from lossfn.reference.curves import KINDS, Curve, curves_of, jumps, label_of_axis
@@ -67,7 +68,8 @@ class LossDisplay:
     def plot(self, ax: Any = None) -> LossDisplay:
         """Draw value, gradient and Hessian into one pair of axes, new ones if none are given."""
         if ax is None:
-            import matplotlib.pyplot as plt
+            with needs("plot()", "cli"):
+                import matplotlib.pyplot as plt
 
             _, ax = plt.subplots(layout="constrained")
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []

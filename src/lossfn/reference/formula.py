@@ -58,7 +58,9 @@ def _padded(line: str, width: int) -> str:
 def plain_formula(latex: str, width: float = math.inf) -> str:
     r"""Return a formula as text, of several lines where it has cases or a matrix.
 
-    A matrix that is wider than ``width`` is shown by its entries, with the numbers of their rows and columns.
+    A matrix that is wider than ``width`` is shown by its entries, with the numbers of their rows and columns. Other
+    wide formulas continue below, from a sign on or, with a dot, from a factor on. What has several lines and cannot be
+    broken so stays LaTeX, whose one line may be wrapped anywhere.
 
     Examples
     --------
@@ -71,19 +73,85 @@ def plain_formula(latex: str, width: float = math.inf) -> str:
     # Without a space the converter takes the two names for one.
     tree = ElementTree.fromstring(convert(latex.replace(r"\log\cosh", r"\log\,\cosh")))
     lines = _block(tree).lines
-    if max(map(_width, lines)) > width and latex.startswith(MATRIX) and latex.count(MATRIX) == 1:
-        lines = _entries(tree)
+    if _widest(lines) > width:
+        is_matrix = latex.startswith(MATRIX) and latex.count(MATRIX) == 1
+        found = _entries(tree, width) if is_matrix else _fitted(list(tree), width)
+        if found is None:
+            return latex
+        lines = found
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _entries(tree: Element) -> tuple[str, ...]:
-    """Return the entries of the matrix that a formula consists of."""
+def _widest(lines: Sequence[str]) -> int:
+    return max(map(_width, lines))
+
+
+def _entries(tree: Element, width: float) -> tuple[str, ...] | None:
+    """Return the entries of the matrix that a formula consists of; nothing if one of them does not fit."""
     table = next(element for element in tree.iter() if element.tag.endswith("mtable"))
     lines: list[str] = []
     for row, cells in enumerate(table, start=1):
         for column, cell in enumerate(cells, start=1):
-            lines += _beside(f"{row}, {column}   " if len(cells) > 1 else f"{row}   ", _row(list(cell))).lines
+            number = f"{row}, {column}   " if len(cells) > 1 else f"{row}   "
+            drawn = _fitted(list(cell), width - len(number))
+            if drawn is None:
+                return None
+            whole = _row(list(cell))
+            lines += _beside(number, whole if drawn == whole.lines else Block(drawn)).lines
     return tuple(lines)
+
+
+def _fitted(children: Sequence[Element], width: float) -> tuple[str, ...] | None:
+    """Return a row as it is or in parts; nothing if it has several lines and none of these forms is narrow enough."""
+    whole, parts = _row(children).lines, _broken(children, width)
+    if _widest(whole) <= width:
+        return whole
+    if _widest(parts) <= width:
+        return parts
+    return whole if len(whole) == 1 else None
+
+
+def _broken(children: Sequence[Element], width: float) -> tuple[str, ...]:
+    """Return a row in parts below each other, so that each is at most so wide, as far as signs and factors allow."""
+    while len(children) == 1 and children[0].tag.endswith("mrow"):
+        children = list(children[0])
+    blocks = [block for block in _blocks(children) if block.kind != "space"]
+    if _join(blocks).width <= width:
+        return _join(blocks).lines
+    lines: list[str] = []
+    begun = 0
+    while begun < len(blocks):
+        ends = [end for end in _ends(blocks, begun) if _part(blocks, begun, end).width <= width]
+        signs = [end for end in ends if end == len(blocks) or blocks[end].kind == "sign"]
+        end = max(signs or ends, default=_ends(blocks, begun)[0])
+        # Parts of several lines stand apart.
+        drawn = _part(blocks, begun, end).lines
+        lines += [""] * (bool(lines) and len(drawn) > 1) + list(drawn)
+        begun = end
+    return tuple(lines)
+
+
+def _part(blocks: Sequence[Block], begun: int, end: int) -> Block:
+    first = blocks[begun]
+    if begun == 0:
+        return _join(blocks[:end])
+    if first.kind == "sign":
+        return _beside(first, " ", _join(blocks[begun + 1 : end]))
+    return _beside("· ", _join(blocks[begun:end]))
+
+
+def _ends(blocks: Sequence[Block], begun: int) -> list[int]:
+    """Return where a part may end: before a sign between terms, or before a factor."""
+    found, depth = [], 0
+    for place in range(begun, len(blocks)):
+        kind, before = blocks[place].kind, blocks[place - 1].kind if place else "sign"
+        separates = kind == "sign" and before not in ("sign", "relation", "comma", "open")
+        is_factor = kind not in ("sign", "relation", "comma", "open", "close", "words")
+        is_factor = is_factor and before in ("atom", "brackets", "product", "close")
+        if place > begun and not depth and (separates or is_factor):
+            found.append(place)
+        depth += {"open": 1, "close": -1}.get(kind, 0)
+    return [*found, len(blocks)]
 
 
 def _block(element: Element) -> Block:
@@ -131,9 +199,13 @@ def _leaf(element: Element) -> Block:
 
 def _row(children: Sequence[Element]) -> Block:
     """Lay parts out beside each other, with the spaces that a typesetter would leave."""
+    return _join(_blocks(children))
+
+
+def _blocks(children: Sequence[Element]) -> list[Block]:
     children = _words(children)
     if len(children) > 1 and children[0].get("form") == "prefix" and children[-1].get("form") == "postfix":
-        return _bracketed(_row(children[1:-1]), children[0].text or "", children[-1].text or "")
+        return [_bracketed(_row(children[1:-1]), children[0].text or "", children[-1].text or "")]
     blocks: list[Block] = []
     for child in children:
         block = _block(child)
@@ -146,7 +218,7 @@ def _row(children: Sequence[Element]) -> Block:
             # What stands behind cases is no part of the last one.
             blocks[-1] = _closed(blocks[-1])
         blocks.append(block)
-    return _join(blocks)
+    return blocks
 
 
 def _words(children: Sequence[Element]) -> list[Element]:

@@ -1,4 +1,4 @@
-"""The reference pages, one for each family, and the dictionary: ``make docs`` writes them from the catalogue.
+"""The reference pages, one for each family, and those beside them: ``make docs`` writes them from the code.
 
 GitHub shows them as they are: formulas stand in blocks of mathematics, figures are files beside the pages.
 """
@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lossfn.reference import beyond, vocabulary
 from lossfn.reference.dictionary import LIBRARIES, listed, name_there, strangers
 from lossfn.reference.figure import as_svg, panels, pictured, setting
 from lossfn.reference.sheet import Sheet, families
@@ -19,6 +20,7 @@ from lossfn.registry import catalogue
 
 INDEX = "README.md"
 NOTICE = "<!-- Written by `make docs` from the catalogue: change the losses, not this page. -->"
+FROM_CODE = "<!-- Written by `make docs` from `src/lossfn/reference/{}.py`: change that, not this page. -->"
 
 EXPLANATION = """\
 *Largest slope* and *largest curvature* bound the sizes of gradient and Hessian, at the default parameters. An arrow in
@@ -64,8 +66,17 @@ def dictionary() -> str:
     return _text(parts)
 
 
+def others() -> dict[str, str]:
+    """Return the text of every page beside those about losses by its name."""
+    return {
+        "dictionary.md": dictionary(),
+        "own_loss.md": _text([FROM_CODE.format("vocabulary"), vocabulary.page().strip()]),
+        "beyond_losses.md": _text([FROM_CODE.format("beyond"), beyond.page().strip()]),
+    }
+
+
 def write(folder: Path) -> None:
-    """Write the dictionary, pages and figures of losses, and remove what they no longer contain."""
+    """Write all pages and the figures of losses, and remove what those about losses no longer contain."""
     losses = folder / "losses"
     (losses / "figures").mkdir(parents=True, exist_ok=True)
     contents = {**pages(), **dict(figures())}
@@ -74,7 +85,8 @@ def write(folder: Path) -> None:
             old.unlink()
     for name, text in contents.items():
         (losses / name).write_text(text, encoding="utf-8")
-    (folder / "dictionary.md").write_text(dictionary(), encoding="utf-8")
+    for name, text in others().items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 # ---- text ---------------------------------------------------------------------------------------------------------

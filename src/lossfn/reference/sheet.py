@@ -188,8 +188,29 @@ def _number(value: float) -> str:
     return f"{value:.4g}".replace("inf", "∞").replace("-", "−")
 
 
-def _bound(value: float | None) -> str:
-    return "unbounded" if value is None else _number(value)
+def _bound(loss: Any, bound: float | None, *, is_infinite: bool) -> str:
+    """Return a bound in words; where none is declared, only what is certain."""
+    if bound is not None:
+        return _number(bound)
+    # The tests hold the library's own losses to it that no declared bound means none, except those of rows.
+    is_tested = isinstance(loss, PointwiseLoss) and _is_ours(loss)
+    return "unbounded" if is_infinite or is_tested else "not stated"
+
+
+def _is_ours(loss: Any) -> bool:
+    return type(loss).__module__.startswith("lossfn.losses.")
+
+
+def _convex(loss: Any) -> str:
+    return "yes" if loss.convex else "no" if _is_ours(loss) else "not stated"
+
+
+def _slope(loss: Any) -> str:
+    return _bound(loss, loss.value_lipschitz, is_infinite=getattr(loss, "smoothness", 0) < 0)
+
+
+def _sharpness(loss: Any) -> str:
+    return _bound(loss, loss.gradient_lipschitz, is_infinite=loss.hessian_is_partial)
 
 
 def _curvature(loss: Any) -> str:
@@ -229,14 +250,14 @@ PROPERTIES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "task": ("task", lambda loss: loss.task),
     "targets": ("prediction", _targets),
     "predictions": ("prediction", _predictions),
-    "convex": ("convex", lambda loss: "yes" if loss.convex else "no"),
+    "convex": ("convex", _convex),
     "smoothness": (
         "smoothness",
         lambda loss: SMOOTHNESS.get(loss.smoothness, f"{loss.smoothness} continuous derivatives"),
     ),
     "lower bound": ("lower_bound", lambda loss: _number(loss.lower_bound)),
-    "largest slope": ("value_lipschitz", lambda loss: _bound(loss.value_lipschitz)),
-    "largest curvature": ("gradient_lipschitz", lambda loss: _bound(loss.gradient_lipschitz)),
+    "largest slope": ("value_lipschitz", _slope),
+    "largest curvature": ("gradient_lipschitz", _sharpness),
     "majorizing curvature": ("even_with_decreasing_weight", _curvature),
     "Hessian": ("hessian_is_partial", _spikes),
     "surrogate": (

@@ -31,6 +31,8 @@ class Reference(Terminal):
             # Names are what is typed: they stay whole.
             for column, width, most in zip(table.columns, widths, (40, 24, 24), strict=False):
                 column.width = min(width, most)
+            # What is estimated is long for some: it continues below, because --elicits takes all of it.
+            table.columns[2].no_wrap = False
             self._fill(table, lines)
         self.print("lossfn show NAME prints all about one of them.", style="dim")
 

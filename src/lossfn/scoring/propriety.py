@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 
 from lossfn import fields
+from lossfn.loss import Loss
+from lossfn.losses.ranked import RankedLoss
 from lossfn.pointwise import PointwiseLoss
+from lossfn.rowwise import RowwiseLoss
 from lossfn.scoring.cases import Array
+from lossfn.softmax import SoftmaxLoss
 
 #: A function from forecasts (N, K) to the scores (N, K) of each outcome.
 Table = Callable[[Array], Array]
@@ -56,7 +60,7 @@ class Propriety:
 
 
 def is_proper(
-    score: PointwiseLoss | Callable[[Array, int], Any],
+    score: PointwiseLoss | RowwiseLoss | Callable[[Array, int], Any],
     *,
     classes: int = 2,
     link: Callable[[Array], Array] | None = None,
@@ -73,14 +77,16 @@ def is_proper(
 
     Parameters
     ----------
-    score : PointwiseLoss or callable
-        A loss of two classes in any input space, or ``score(probabilities, label)`` of one row (K,) of probabilities
-        and a label 0 to K − 1.
+    score : PointwiseLoss, RowwiseLoss or callable
+        A loss of two classes in any input space, a loss of rows of scores, or ``score(probabilities, label)`` of one
+        whole row (K,) of probabilities and a label 0 to K − 1.
     classes : int
-        K, for a callable.
+        K, for a loss of rows and for a callable.
     link : callable, optional
-        For a loss: from the probabilities of class 1 to predictions. By default predictions are what their domain says:
-        probabilities, log-probabilities, or else logits.
+        For a loss of two classes: from the probabilities of class 1 to predictions. By default predictions are what
+        their domain says: probabilities, log-probabilities, or else logits. For a loss of rows: from the probabilities
+        (N, K) to rows of scores. By default these are what softmax needs: the logarithms of the probabilities, or the
+        probabilities where the loss takes them; losses without softmax need a link.
 
     Returns
     -------
@@ -105,6 +111,8 @@ def is_proper(
     >>> found = is_proper(lossfn.BinaryFocal(gamma=2.0))
     >>> print(found.verdict, [round(p, 3) for p in found.truth], [round(p, 3) for p in found.forecast])
     improper [0.115, 0.885] [0.318, 0.682]
+    >>> is_proper(lossfn.CrossEntropy(), classes=3).verdict
+    'strictly proper'
     >>> is_proper(lambda probabilities, label: 1 - probabilities[label], classes=3).verdict
     'improper'
     """
@@ -149,16 +157,56 @@ def _table_of(score: Any, classes: int, link: Callable[[Array], Array] | None) -
         return _table_of_loss(score, link), 2
     if isinstance(score, type) or not callable(score):
         raise TypeError(f"is_proper: a loss such as Brier() or score(probabilities, label) is needed; got {score!r}")
-    if link is not None:
-        raise TypeError("is_proper: link= is for losses; a callable is given probabilities")
     if classes < 2:
         raise ValueError(f"is_proper: classes must be at least 2; got {classes}")
+    if isinstance(score, RowwiseLoss):
+        return _table_of_rows(score, classes, link), classes
+    if isinstance(score, Loss):
+        raise TypeError(f"is_proper: a loss of one prediction or of rows is needed; got {score!r}")
+    if link is not None:
+        raise TypeError("is_proper: link= is for losses; a callable is given probabilities")
 
     def table(forecasts: Array) -> Array:
-        scores = np.array([[float(score(row, label)) for label in range(classes)] for row in forecasts])
+        scores = np.array([[_score_of(score, row, label) for label in range(classes)] for row in forecasts])
         return _without_nan(forecasts, scores)
 
     return table, classes
+
+
+def _score_of(score: Callable[[Array, int], Any], probabilities: Array, label: int) -> float:
+    found = np.asarray(score(probabilities, label))
+    if found.size != 1:
+        raise TypeError(
+            f"is_proper: score(probabilities, label) must return one number; got {found.size}. It is given the whole "
+            "row of probabilities; that of the class that came true is probabilities[label]"
+        )
+    return float(found.item())
+
+
+def _table_of_rows(loss: RowwiseLoss, classes: int, link: Callable[[Array], Array] | None) -> Table:
+    if len(loss.parts) > 1 or loss.number_parts:
+        raise TypeError(f"is_proper: a loss whose targets are classes is needed; {loss!r} has other ones")
+    if link is None:
+        link = _link_of_rows(loss)
+
+    def table(forecasts: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            pred = np.ascontiguousarray(link(forecasts))
+        with np.errstate(over="ignore"):
+            scores = [loss.elementwise(pred, np.full(len(pred), label)) for label in range(classes)]
+        return _without_nan(forecasts, np.stack(scores, axis=1))
+
+    return table
+
+
+def _link_of_rows(loss: RowwiseLoss) -> Callable[[Array], Array]:
+    """Return the function from probabilities to scores whose softmax they are."""
+    if not isinstance(loss, (SoftmaxLoss, RankedLoss)):
+        raise TypeError(
+            f"is_proper: the scores of {loss!r} are not those of a softmax, so they give no probabilities by "
+            "themselves; say with link= how scores follow from probabilities (N, K)"
+        )
+    return np.asarray if getattr(loss, "inputs", "logits") == "probabilities" else np.log
 
 
 def _table_of_loss(loss: PointwiseLoss, link: Callable[[Array], Array] | None) -> Table:
