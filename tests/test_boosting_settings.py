@@ -146,3 +146,9 @@ def test_features_that_single_precision_cannot_tell_apart_are_named(engine: str)
         assert len(set(model.predict(exact))) == 2
     with raises(ValueError, "keeps features in float32", "larger than 3.4e+38"):
         model.predict(1e39 + np.zeros((1, 3)))
+
+
+def test_names_that_are_refused_are_not_suggested() -> None:
+    with pytest.raises(ValueError, match=r"did you mean .*learning_rate") as refusal:
+        BoostedRegressor(learnin_rate=3).fit(*problem())
+    assert "shrinkage_rate" not in str(refusal.value)

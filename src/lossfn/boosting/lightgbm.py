@@ -148,7 +148,7 @@ class LightGBMEngine(Engine):
         known = _known_settings()
         for name in params:
             if known and name not in known:
-                near = difflib.get_close_matches(name, [*known, *OWN], n=3)
+                near = difflib.get_close_matches(name, sorted({*known, *OWN} - self.taken.keys()), n=3)
                 cure = f": did you mean {' or '.join(near)}?" if near else "; its documentation lists those that it has"
                 raise ValueError(f"LightGBM has no parameter {name!r}{cure}")
 
