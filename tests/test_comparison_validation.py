@@ -358,6 +358,13 @@ def test_the_search_reaches_every_strength_of_the_grid(best, earlier):
     assert L2_GRID[place] == pytest.approx(best, rel=0.1)
 
 
+def test_the_search_ends_where_a_weaker_penalty_makes_no_difference():
+    X, y = regression_data()
+    result = compare(X, y, losses=["squared_error"], repeats=1)
+    assert min(result.losses[0].settings) > 1e-5
+    assert not any("smallest of those tried" in note for note in result.notes)
+
+
 def test_no_loss_wins_by_the_end_of_the_grid():
     x = np.random.default_rng(0).normal(size=40)
     result = compare(x[:, None], 2 * x + 1, losses=["squared_error", "absolute_error"], folds=3, repeats=1)

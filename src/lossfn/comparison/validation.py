@@ -196,7 +196,10 @@ def _choose(
         place = -1
         while place != lowest:
             place = lowest
-            lowest = min((place, max(place - step, 0), min(place + step, len(settings) - 1)), key=held_out_loss)
+            nearby = min((max(place - step, 0), min(place + step, len(settings) - 1)), key=held_out_loss)
+            # Fits are only so accurate. A floor that is flat would be walked to its end.
+            if held_out_loss(nearby) < held_out_loss(place) - TOL_TO_CHOOSE * abs(held_out_loss(place)):
+                lowest = nearby
     return lowest
 
 
