@@ -2,7 +2,7 @@
 #
 #   make demo      compare losses on the two data sets in examples/data, reports in reports/
 #   make test      lint, types and the whole test suite
-#   make docs      the reference pages of docs/losses, docs/dictionary.md, and the lists of losses
+#   make docs      docs/losses, docs/dictionary.md, own_loss.md, beyond_losses.md, and the lists of losses
 #   make accuracy  the accuracy table of docs/accuracy.md
 #   make bench     the speed tables of docs/benchmarks.md
 #
