@@ -70,7 +70,7 @@ MISTAKES = {
     "rows for numbers": (NUMBERS, ["--target", "y", "--losses", "mixture_density"], "a row of scores"),
     "a teacher": (WORDS, ["--target", "y", "--losses", "distillation"], "target.teacher"),
     "constant target": ("x,y\n1,5\n2,5\n3,5\n", ["--target", "y"], "constant"),
-    "missing target": ("x,y\n1,1\n2,\n3,3\n", ["--target", "y"], "rows (row 2, row 1 follows the header)"),
+    "missing target": ("x,y\n1,1\n2,\n3,3\n", ["--target", "y"], "rows (row 2; row 1 follows the header)"),
     "fewer rows than folds": ("x,y\n1,1\n2,2\n3,3\n", ["--target", "y", "--folds", "5"], "3 rows are fewer than 5"),
     "unknown loss": (NUMBERS, ["--target", "y", "--losses", "hubber"], "did you mean huber"),
     "unknown parameter": (NUMBERS, ["--target", "y", "--losses", "Huber(gamma=2)"], "no parameter 'gamma'"),
@@ -289,7 +289,7 @@ def test_rows_are_counted_as_in_the_file(column, write, capsys):
     weights = ["0", "", *["1"] * 28]
     data = write("x,y,w\n" + "".join(f"{x},{y},{w}\n" for x, y, w in zip(*cells.values(), weights, strict=True)))
     complaint = refused(capsys, data, "--target", "y", "--weight", "w", "--drop-missing")
-    assert "(row 7, row 1 follows the header)" in complaint
+    assert "(row 7; row 1 follows the header)" in complaint
 
 
 def test_an_option_given_twice_is_refused(write, capsys):

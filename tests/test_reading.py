@@ -65,7 +65,7 @@ def test_row_numbers_of_a_data_frame_are_not_a_feature(write):
 def test_missing_target_is_counted_and_located(write):
     path = write("a,y\n1,1\n2,\n3,NA\n4,4\n")
     message = complaint(path)
-    assert "'y' is missing in 2 of 4 rows (2, 3;" in message
+    assert "'y' is missing in 2 of 4 rows (rows 2, 3;" in message
     assert "--drop-missing" in message
     columns = read_columns(path, "y", drop_missing=True)
     assert list(columns.target) == [1, 4]

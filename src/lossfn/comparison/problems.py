@@ -35,9 +35,9 @@ def on_the_command_line(rows: npt.NDArray[np.intp]) -> Iterator[None]:
 def first_rows(places: npt.NDArray[np.intp], count: int = 5) -> str:
     """Return the first of some rows, given as they count from 0, as the end of a sentence."""
     in_file = _IN_FILE.get()
-    numbers, counting = (places, "counting from 0") if in_file is None else (in_file[places], HEADER)
+    numbers, counting = (places, ", counting from 0") if in_file is None else (in_file[places], f"; {HEADER}")
     shown = ", ".join(str(number) for number in numbers[:count]) + (", ..." if len(places) > count else "")
-    return f" (row{'' if len(places) == 1 else 's'} {shown}, {counting})"
+    return f" (row{'' if len(places) == 1 else 's'} {shown}{counting})"
 
 
 def setting(name: str, value: str) -> str:
