@@ -66,8 +66,8 @@ def test_the_best_heads_of_a_loss_of_ones_own_are_searched_for(unit):
 def test_a_linear_model_of_several_heads_is_trained_with_a_loss_of_ones_own():
     sklearn = pytest.importorskip("lossfn.sklearn")
     random = np.random.default_rng(0)
-    features = random.normal(size=(300, 2))
-    target = 100 + 5 * features[:, 0] + np.exp(0.5 * features[:, 1]) * random.normal(size=300)
+    features = random.normal(size=(200, 2))
+    target = 100 + 5 * features[:, 0] + np.exp(0.5 * features[:, 1]) * random.normal(size=200)
     losses = (Normal(), GaussianNLL())
     own, known = (sklearn.LinearRegressor(loss=loss, l2=0.0).fit(features, target) for loss in losses)
     np.testing.assert_allclose(own.coef_[0], known.coef_[0], rtol=1e-5, atol=1e-6)

@@ -51,14 +51,14 @@ class Evaluator:
 
     def weighted_sum(self, batch: Batch) -> Any:
         """Return Σ w·ℓ, differentiable where the framework differentiates."""
-        path = path_of(batch.library, batch.pred)
+        path = path_of(batch.library, batch.targets[0])
         if path != "arrays":
             return self._run_kernel(path, "value", batch, 1.0)
         return reduce.accumulate(batch.library, self.elements(batch))
 
     def elements(self, batch: Batch) -> Any:
         """Return w·ℓ per element, differentiable where the framework differentiates."""
-        path = path_of(batch.library, batch.pred)
+        path = path_of(batch.library, batch.targets[0])
         if path != "arrays":
             elements = np.empty(batch.shape, batch.dtype)
             self._run_kernel(path, "elements", batch, 1.0, elements)
@@ -70,7 +70,7 @@ class Evaluator:
 
     def value_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
         """Return Σ w·ℓ and the scaled gradient."""
-        path = path_of(batch.library, batch.pred)
+        path = path_of(batch.library, batch.targets[0])
         if path != "arrays":
             gradient = np.empty(batch.pred.shape, batch.dtype) if out is None else out
             return self._run_kernel(path, "value_and_gradient", batch, scale, gradient), gradient
@@ -79,7 +79,7 @@ class Evaluator:
 
     def elements_and_gradient(self, batch: Batch, scale: Any, out: Any = None) -> tuple[Any, Any]:
         """Return w·ℓ per element and the scaled gradient."""
-        path = path_of(batch.library, batch.pred)
+        path = path_of(batch.library, batch.targets[0])
         if path == "arrays":
             return self._with_gradient(batch, scale, out)
         elements = np.empty(batch.shape, batch.dtype)
@@ -103,7 +103,7 @@ class Evaluator:
         outputs = KINDS[kind][1]
         axes = [1 if output == "gradient" else 2 for output in outputs]
         heads = len(self.definition.heads)
-        path = path_of(batch.library, batch.pred)
+        path = path_of(batch.library, batch.targets[0])
         if path != "arrays":
             tails = [() if heads == 1 else (heads,) * count for count in axes]
             arrays = [np.empty(batch.shape + tail, batch.dtype) for tail in tails]

@@ -22,7 +22,7 @@ from functools import cache
 from typing import Any
 
 SMALL = 512
-#: Bytes of predictions. Waking a thread takes some 40 µs, in which a kernel goes through about half as many.
+#: Bytes of targets or scores. Waking a thread takes some 40 µs, in which a kernel goes through about half as many.
 LARGE = 2**19
 
 #: How a loss becomes differentiable in a framework; the engine itself imports none of them.
@@ -56,13 +56,13 @@ def forced_path() -> str | None:
     return _forced.get()
 
 
-def path_of(library: str, pred: Any) -> str:
-    """Return the path that computes the predictions of a library."""
+def path_of(library: str, elements: Any) -> str:
+    """Return the path that computes so many elements, the targets or scores of a library."""
     if library != "numpy":
         return "arrays"
     chosen = _forced.get()
     if chosen is not None:
         return chosen
-    if pred.size < SMALL:
+    if elements.size < SMALL:
         return "arrays"
-    return "kernel" if pred.nbytes < LARGE else "threads"
+    return "kernel" if elements.nbytes < LARGE else "threads"
