@@ -227,7 +227,9 @@ def _quietly() -> AbstractContextManager[Any]:
 def _weight_and_keep(batch: Batch) -> tuple[Any, Any]:
     """Return the weight of the elements and where it is not zero, or twice ``None``."""
     keep = batch.kept()
-    return batch.element_weight(), None if keep is None else batch.xp.broadcast_to(keep, batch.shape)
+    if keep is not None and keep.shape != batch.shape:
+        keep = batch.xp.broadcast_to(keep, batch.shape)
+    return batch.element_weight(), keep
 
 
 def _weighted(batch: Batch, values: Any, factor: Any, keep: Any) -> Any:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
-from lossfn.engine.libraries import compatible
+import numpy as np
+
+from lossfn.engine.libraries import compatible, library_of_namespace
 from lossfn.engine.primitives import PRIMITIVES
 
 
@@ -20,14 +23,15 @@ class ArrayNamespace:
         self.xp = xp
         self.tiny = float(xp.finfo(dtype).smallest_normal)
         self._largest = float(xp.finfo(dtype).max)
-        self._dtype = dtype
-        self._device = device
+        # NumPy by itself: every call of a small array makes dozens of numbers, and what is compatible looks at each.
+        make = np.asarray if library_of_namespace(xp) == "numpy" else partial(xp.asarray, device=device)
+        self._make: Callable[..., Any] = partial(make, dtype=dtype)
         for name, primitive in PRIMITIVES.items():
             setattr(self, name, partial(primitive.array, xp))
 
     def number(self, value: float) -> Any:
         """Return a number in the data's dtype; finite ones stay so."""
-        return self.xp.asarray(limited(value, self._largest), dtype=self._dtype, device=self._device)
+        return self._make(limited(value, self._largest))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{name!r} is not a primitive")
@@ -35,7 +39,9 @@ class ArrayNamespace:
 
 def limited(value: float, largest: float) -> float:
     """Return the nearest number to a finite one that a dtype with this largest number holds, and others as they are."""
-    return max(-largest, min(largest, value)) if math.isfinite(value) else value
+    if -largest <= value <= largest or not math.isfinite(value):
+        return value
+    return math.copysign(largest, value)
 
 
 @cache

@@ -13,6 +13,8 @@ from lossfn.engine.libraries import library_of_namespace
 from lossfn.engine.primitives.coefficients import Polynomial
 from lossfn.engine.primitives.primitive import Primitive
 
+PLAIN_NUMBERS = {bool, int, float}
+
 LOG2 = math.log(2.0)
 
 # Beyond the first, 1 is invisible beside u, and beyond the second, beside u²; squares of the second are still finite.
@@ -55,9 +57,10 @@ def accept_numbers(form: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(form)
     def accepting(xp: Any, *arguments: Any) -> Any:
-        if not any(isinstance(argument, (int, float)) for argument in arguments):
+        # A number of NumPy has a dtype already.
+        if PLAIN_NUMBERS.isdisjoint(map(type, arguments)):
             return form(xp, *arguments)
-        arrays = [argument for argument in arguments if not isinstance(argument, (int, float))]
+        arrays = [argument for argument in arguments if type(argument) not in PLAIN_NUMBERS]
         if not arrays:
             result = form(np, *map(_numpy_scalar, arguments))
             return bool(result) if result.dtype == np.bool_ else float(result)
@@ -74,7 +77,7 @@ def _numpy_scalar(value: float) -> Any:
 
 
 def _join(xp: Any, value: Any, array: Any) -> Any:
-    if not isinstance(value, (int, float)):
+    if type(value) not in PLAIN_NUMBERS:
         return value
     if isinstance(value, bool):
         return xp.asarray(value)
