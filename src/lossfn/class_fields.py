@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from lossfn.parameters import Parameter, declared
+from lossfn.parameters import Parameter, declared, valid_integer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +54,7 @@ class ClassIndex(Parameter):
 
     def validate(self, owner: str, name: str, value: Any) -> Any:
         """Return an int, or ``None``."""
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{owner}: {name} must be an integer; got {value!r}")
-        return int(value)
+        return None if value is None else valid_integer(self.values, owner, name, value)
 
 
 def class_weights(*, default: tuple[float, ...] | None, doc: str) -> Any:

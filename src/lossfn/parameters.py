@@ -119,11 +119,17 @@ class Count(Parameter):
 
     def validate(self, owner: str, name: str, value: Any) -> int:
         """Return an int."""
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{owner}: {name} must be {self.values}; got {value!r}")
-        if value < 1:
+        number = valid_integer(self.values, owner, name, value)
+        if number < 1:
             raise ValueError(f"{owner}: {name} must be {self.values}; got {value}")
-        return int(value)
+        return number
+
+
+def valid_integer(wanted: str, owner: str, name: str, value: Any) -> int:
+    """Return an int, or say what is wanted instead."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{owner}: {name} must be {wanted}; got {value!r}")
+    return int(value)
 
 
 def valid_number(domain: Domain, owner: str, name: str, value: Any) -> float:
