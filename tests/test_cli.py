@@ -243,7 +243,16 @@ def test_without_the_extra_one_line_says_what_to_install():
     assert done.stderr == 'lossfn: the command line needs typer: pip install "lossfn[cli]"\n'
 
 
+@pytest.fixture
+def heard_interrupts():
+    """Let interrupts be heard where the tests run in the background of a shell, which ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.usefixtures("heard_interrupts")
 def test_interrupt_leaves_nothing_behind(outputs):
     data = shutil.copy(EXAMPLES / "engel.csv", outputs)
     arguments = [data, "--target", "foodexp", "--repeats", "500", "--out", str(outputs / "report.html")]
@@ -252,7 +261,10 @@ def test_interrupt_leaves_nothing_behind(outputs):
         # The first line says that the work begins.
         assert "235 rows" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=60)
+        try:
+            _, complaint = process.communicate(timeout=60)
+        finally:
+            process.kill()
     # Where the interrupt has passed through exec, CPython ends by the signal itself, which shells show as 130, too.
     assert process.returncode in {130, -signal.SIGINT}
     assert complaint == "lossfn: interrupted; nothing was written\n"
@@ -260,6 +272,7 @@ def test_interrupt_leaves_nothing_behind(outputs):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.usefixtures("heard_interrupts")
 def test_an_interrupt_that_a_library_swallows_is_raised_again():
     with Screen().progress() as move:
         move(1, 10)
