@@ -2,7 +2,7 @@
 #
 #   make demo      compare losses on the two data sets in examples/data, reports in reports/
 #   make test      lint, types and the whole test suite
-#   make docs      docs/losses, docs/dictionary.md, own_loss.md, beyond_losses.md, and the lists of losses
+#   make docs      derived definitions, docs/losses, docs/dictionary.md, own_loss.md, beyond_losses.md, lists of losses
 #   make accuracy  the accuracy table of docs/accuracy.md
 #   make bench     the speed tables of docs/benchmarks.md
 #
@@ -60,6 +60,7 @@ test: lint
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 docs: $(VENV)/.stamp-dev
+	$(BIN)/python -m lossfn.reference.definitions src/lossfn/engine/definitions.jsonl
 	$(BIN)/python -m lossfn.reference.listing .
 	$(BIN)/python -m lossfn.reference.pages docs
 

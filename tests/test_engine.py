@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CATALOGUE, draw, every_variant, raises, run_python
+from conftest import draw, every_variant, raises, run_python
 
 import lossfn
 from lossfn import AbsolutePercentageError, BinaryCrossEntropy, BinaryFocal, Brier, Hinge, Huber, fields
-from lossfn.engine import cache, definition
+from lossfn.engine import cache, definition, kernels
 from lossfn.engine.libraries import compatible, library_of_namespace
 from lossfn.engine.trace import ExpressionError, Recorder, symbol, text_of
+from lossfn.reference.definitions import pointwise_losses
 
 # ---- recording ------------------------------------------------------------------------------------------------------
 
@@ -128,20 +129,27 @@ def test_formulas_are_readable_latex(loss):
             assert name not in formula
 
 
-SOURCES = """
-import dataclasses, json, lossfn
-losses = [entry.loss for entry in lossfn.catalogue() if isinstance(entry.loss, lossfn.PointwiseLoss)]
-definitions = [loss._definition for loss in losses]
-print(json.dumps({definition.key: dataclasses.asdict(definition) for definition in definitions}))
+DERIVED_AGAIN = """
+from lossfn.engine import definition
+
+definition.SHIPPED = "nothing"
+from lossfn.reference.definitions import text
+
+print(text(), end="")
 """
 
 
-def test_derived_source_does_not_depend_on_the_hash_seed(tmp_path):
-    # Derived here, or by another process of this test run, with seeds of their own.
-    derived = json.loads(run_python(SOURCES, PYTHONHASHSEED="random"))
-    again = json.loads(run_python(SOURCES, PYTHONHASHSEED="4242", LOSSFN_CACHE_DIR=str(tmp_path)))
-    assert len(derived) == len(CATALOGUE)
-    assert again == derived
+def test_shipped_definitions_are_those_that_are_derived_whatever_the_hash_seed(tmp_path):
+    derived = run_python(DERIVED_AGAIN, PYTHONHASHSEED="random", LOSSFN_CACHE_DIR=str(tmp_path))
+    path = Path(definition.__file__).with_name(definition.SHIPPED)
+    assert path.read_text(encoding="utf-8") == derived, f"{path.name} is stale: make docs"
+
+
+def test_every_loss_of_the_library_is_shipped_derived():
+    code = "import sys, lossfn; lossfn.GaussianNLL()([[0.0, 0.0]], [0.0]); print('sympy' in sys.modules)"
+    assert run_python(code).strip() == "False"
+    for loss in pointwise_losses():
+        assert loss._recorded.key in definition.shipped(), "stale: make docs"
 
 
 def test_structural_parameters_give_definitions_of_their_own_and_others_share_one():
@@ -224,31 +232,43 @@ def test_a_changed_helper_gives_new_numbers_in_a_new_process():
     assert answers == ["(9.0, 9.0)", "(3.0, 3.0)", "(9.0, 9.0)"]
 
 
-def test_a_changed_engine_or_library_gives_new_keys(tmp_path, monkeypatch):
-    def version():
-        return cache.engine_version.__wrapped__()
-
+@pytest.mark.parametrize("version", [cache.engine_version, cache.derivation_version], ids=["engine", "derivation"])
+def test_changed_source_of_the_engine_gives_another_version(version, tmp_path, monkeypatch):
     source = tmp_path / "primitives" / "exponential.py"
     source.parent.mkdir()
     source.write_text("one")
+    for name in cache.DERIVING:
+        (tmp_path / name).touch()
     monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
-    first = version()
-    assert version() == first
+    first = version.__wrapped__()
+    assert version.__wrapped__() == first
     source.write_text("two")
-    second = version()
-    assert second != first
-    monkeypatch.setattr("importlib.metadata.version", lambda name: f"another {name}")
-    assert version() not in (first, second)
-    # The version is part of the key of every definition.
-    monkeypatch.undo()
-    key = Huber(delta=0.123)._recorded.key
-    monkeypatch.setattr(cache, "engine_version", lambda: first)
+    assert version.__wrapped__() != first
+
+
+def test_versions_are_part_of_the_names_of_what_is_kept(monkeypatch):
+    loss, names = Huber(delta=0.123), []
+    monkeypatch.setattr(cache, "write", lambda name, _text: names.append(name))
+    key = loss._recorded.key
+    monkeypatch.setattr(cache, "derivation_version", lambda: "another")
     assert Huber(delta=0.123)._recorded.key != key
+    # Kernels depend on NumPy and Numba, derived source on SymPy.
+    installed = cache.engine_version()
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"another {name}")
+    changed = cache.engine_version.__wrapped__()
+    assert changed != installed
+    monkeypatch.setattr(cache, "engine_version", lambda: changed)
+    kernels._load(loss._definition, kernels.Variant("value", "float64", weighted=False, masked=False))
+    assert changed in names[-1]
+    monkeypatch.undo()
+    before = definition._file_of(key)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"another {name}")
+    assert definition._file_of(key) != before
 
 
 NUMBERS = """
 import numpy as np, lossfn
-loss = lossfn.Huber(delta=0.7)
+loss = lossfn.define("Mine", lambda xp, p, y: xp.sqrt1psq(p - y))()
 pred, target = np.random.default_rng(0).normal(size=(2, 1000))
 value, gradient = loss.value_and_gradient(pred, target)
 print(float(value).hex(), gradient.sum().hex())
@@ -316,7 +336,7 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
 
 def test_a_new_folder_is_private(tmp_path):
     folder = tmp_path / "new" / "folder"
-    run_python("import lossfn; lossfn.Huber()([1.0], [0.0])", LOSSFN_CACHE_DIR=str(folder))
+    run_python(NUMBERS, LOSSFN_CACHE_DIR=str(folder))
     assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
 
 

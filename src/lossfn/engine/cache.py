@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 # Slow modules are imported where they are used: importing lossfn needs none of them.
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -73,13 +74,28 @@ def digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:24]
 
 
+#: What turns a recorded loss into the source of its functions.
+DERIVING = ("definition.py", "derivation.py", "printer.py", "primitives", "symbolic.py", "trace.py")
+
+
+@cache
+def derivation_version() -> str:
+    """Return a hash of the engine's source that decides how a definition is written."""
+    from pathlib import Path
+
+    places = [Path(__file__).parent / name for name in DERIVING]
+    return digest(*_sources(path for place in places for path in ([place] if place.suffix else place.rglob("*.py"))))
+
+
 @cache
 def engine_version() -> str:
     """Return a hash of everything that turns a definition into numbers: the engine's source and the libraries."""
     from importlib.metadata import version
     from pathlib import Path
 
-    here = Path(__file__).parent
-    sources = [path.read_text(encoding="utf-8") for path in sorted(here.rglob("*.py"))]
-    libraries = [f"{name}={version(name)}" for name in ("numba", "llvmlite", "numpy", "sympy")]
-    return digest(*sources, *libraries)
+    libraries = [f"{name}={version(name)}" for name in ("numba", "llvmlite", "numpy")]
+    return digest(*_sources(Path(__file__).parent.rglob("*.py")), *libraries)
+
+
+def _sources(paths: Iterable[Path]) -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in sorted(paths)]

@@ -1,12 +1,14 @@
-"""The generated functions and formulas of a loss: what identifies them, and how the cache folder keeps them."""
+"""The generated functions and formulas of a loss: what identifies them, and where they are kept."""
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import inf, nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lossfn.engine import cache
@@ -39,13 +41,13 @@ class Recorded:
 
     @cached_property
     def key(self) -> str:
-        """A hash of the definition, of the engine and of the libraries that it is built on."""
+        """A hash of the definition and of the engine that derives the rest from it."""
         nodes = [self.value]
         if self.override is not None:
             nodes += [*self.override.gradient, *(node for row in self.override.hessian for node in row)]
         graphs = map(text_of, nodes)
         description = repr((self.heads, self.parameters, self.prediction, self.target, sorted(self.symbols.items())))
-        return cache.digest(*graphs, description, cache.engine_version())
+        return cache.digest(*graphs, description, cache.derivation_version())
 
 
 @dataclass(frozen=True)
@@ -98,25 +100,52 @@ class Definition:
 
 _definitions: dict[str, Definition] = {}
 
+#: The definitions of the library's own losses, one in each line; ``make docs`` derives them.
+SHIPPED = "definitions.jsonl"
+
 
 def known(recorded: Recorded) -> Definition | None:
-    """Return a definition that was derived before: in this process, or in one that shares the cache folder."""
-    if recorded.key not in _definitions:
-        stored = cache.read(f"{recorded.key}.json")
+    """Return a definition that was derived before: shipped, of this process, or of one that shares the cache folder."""
+    key = recorded.key
+    if key not in _definitions:
+        stored = shipped().get(key) or cache.read(_file_of(key))
         if stored is None:
             return None
         try:
-            _definitions[recorded.key] = _load(stored)
+            _definitions[key] = _load(stored)
         except (ValueError, KeyError, TypeError, AttributeError):
             # Damaged, as by a full disk: derive it again.
             return None
-    return _definitions[recorded.key]
+    return _definitions[key]
 
 
 def remember(definition: Definition) -> None:
     """Keep a definition for this and for later processes."""
     _definitions[definition.key] = definition
-    cache.write(f"{definition.key}.json", json.dumps(asdict(definition)))
+    cache.write(_file_of(definition.key), text_of_definition(definition))
+
+
+def text_of_definition(definition: Definition) -> str:
+    """Return a definition as one line of JSON."""
+    return json.dumps(asdict(definition))
+
+
+@functools.cache
+def shipped() -> dict[str, str]:
+    """Return the definitions that come with the library, by their key.
+
+    SymPy takes longer to import than everything else that a first call does, and these do not need it.
+    """
+    path = Path(__file__).with_name(SHIPPED)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {line.split('"', 4)[3]: line for line in lines}
+
+
+def _file_of(key: str) -> str:
+    # It takes longer to import than most definitions to read.
+    from importlib.metadata import version
+
+    return f"{cache.digest(key, version('sympy'))}.json"
 
 
 def _load(text: str) -> Definition:

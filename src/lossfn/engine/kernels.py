@@ -98,6 +98,7 @@ def _load(definition: Definition, variant: Variant) -> Callable[..., int]:
 
 def load(name: str, source: Callable[..., str]) -> Callable[..., int]:
     """Return the function ``run`` of generated source, which Numba keeps on disk where there is a cache folder."""
+    name = f"{name}_{cache.engine_version()}"
     path = cache.write(f"{name}.py", source(cached=True))
     if path is None:
         return _execute(source(cached=False), name)
