@@ -64,7 +64,9 @@ def largest_of_columns(columns: Any, classes: int, tops: Any) -> None:
     """Write the largest score of each row."""
     prefer_wide_vectors()
     count = tops.size
-    tops[:] = columns[:count]
+    # Assigning a slice would compile Numba's broadcasting first, for three seconds.
+    for row in range(count):
+        tops[row] = columns[row]
     for j in range(1, classes):
         column = columns[j * count : (j + 1) * count]
         for row in range(count):
