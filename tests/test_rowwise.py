@@ -553,7 +553,7 @@ def test_frameworks_agree(loss: Any) -> None:
         value, gradient = jitted(jnp.asarray(scores))
         np.testing.assert_allclose(value, expected @ upstream, rtol=1e-11)
         np.testing.assert_allclose(gradient, upstream[:, None] * slopes, rtol=1e-11, atol=1e-14)
-        diagonal = jax.hessian(lambda z: loss.elementwise(z, arrays).sum())(jnp.asarray(scores))
+        diagonal = jax.jit(jax.hessian(lambda z: loss.elementwise(z, arrays).sum()))(jnp.asarray(scores))
         np.testing.assert_allclose(np.einsum("ninj->nij", diagonal), block, rtol=1e-9, atol=1e-12)
 
 
