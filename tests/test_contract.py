@@ -41,6 +41,12 @@ def test_all_calls_agree(loss):
     both = loss.gradient_and_hessian(pred, target, **options)
     np.testing.assert_array_equal(both[0], gradient)
     np.testing.assert_array_equal(loss.hessian(pred, target, **options), both[1])
+    for reduction in ("mean", "none"):
+        value_here, *derivatives = loss.value_gradient_and_hessian(pred, target, **options, reduction=reduction)
+        assert_close(value_here, loss(pred, target, **options, reduction=reduction))
+        expected = loss.gradient_and_hessian(pred, target, **options, reduction=reduction)
+        for found, wanted in zip(derivatives, expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
     assert_close(loss.total(pred, target, **options).mean(), value)
     elements = loss(pred, target, **options, reduction="none")
     assert_close(elements.sum(), loss(pred, target, **options, reduction="sum"))

@@ -123,6 +123,9 @@ def test_torch_computes_the_numbers_of_numpy_special_ones_among_them(loss):
     wanted = loss.gradient_and_hessian(pred, target, **expected, reduction="sum")
     assert_close(got[0].numpy(), wanted[0], rtol=1e-11)
     assert_close(got[1].numpy(), wanted[1], rtol=1e-11)
+    _, *again = loss.value_gradient_and_hessian(p, t, **options, reduction="sum")
+    for pair in zip(again, got, strict=True):
+        np.testing.assert_array_equal(*pair)
     if loss.gives_probability:
         assert_close(loss.inverse_link(p).numpy(), loss.inverse_link(pred))
 
@@ -382,6 +385,9 @@ def test_jax_in_single_precision(loss):
     pred, target = draw(loss, 5, dtype=np.float32)
     p, t, w = jnp.asarray(pred), jnp.asarray(target), jnp.asarray(WEIGHT, dtype=np.float32)
     value, gradient = loss.value_and_gradient(p, t, weight=w)
+    again, _, hessian = loss.value_gradient_and_hessian(p, t, weight=w)
+    assert again == value
+    assert_close(hessian, loss.hessian(pred, target, weight=WEIGHT), rtol=1e-4, atol=1e-6)
     assert_close(value, loss(pred, target, weight=WEIGHT), rtol=1e-5)
     assert_close(gradient, loss.gradient(pred, target, weight=WEIGHT), rtol=1e-4, atol=1e-6)
     assert loss.total(p, t, weight=w).weight == 5.0

@@ -103,6 +103,7 @@ def test_every_kind_of_kernel_agrees_with_the_expression(loss):
         yield loss.total(pred, target).sum
         yield loss.hessian(pred, target)
         yield from loss.value_and_gradient(pred, target, reduction="none")
+        yield from loss.value_gradient_and_hessian(pred, target)
 
     expected = list(compute())
     with paths.forced("kernel"):

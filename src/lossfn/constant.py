@@ -11,6 +11,8 @@ import numpy as np
 from lossfn import checks, fields, reduce
 from lossfn.engine import batch as batches
 from lossfn.engine.libraries import compatible
+from lossfn.engine.primitives import PRIMITIVES
+from lossfn.loss import check
 
 if TYPE_CHECKING:
     from lossfn.pointwise import PointwiseLoss
@@ -49,7 +51,7 @@ def optimal_constant(loss: PointwiseLoss, target: Any, weight: Any) -> Any:
     # A harmless prediction, so that targets and weights are checked as in every other call.
     heads = len(loss.heads)
     harmless = np.full(shape + ((heads,) if heads > 1 else ()), loss.prediction.example)
-    loss.total(harmless, fields.joined(loss.target, parts), weight=weight)
+    check(loss, harmless, fields.joined(loss.target, parts), weight=weight)
     weight = np.broadcast_to(reduce.apply_to_elements(weight, shape), shape).astype(np.float64)
     # What has no weight is not used, whatever stands there.
     target = fields.joined(loss.target, [part.astype(np.float64)[weight > 0] for part in parts])
@@ -191,6 +193,19 @@ def implied_probability(loss: PointwiseLoss, pred: Any) -> Any:
     return xp.clip(xp.where(certain, xp.ones_like(pred), ratio) + 0.0, 0.0, 1.0)
 
 
+def inverse_of_link(xp: Any, link: str | tuple[str, ...], pred: Any) -> Any:
+    """Return predictions on the natural scale, by the link that each head has."""
+    match link:
+        case "log":
+            return xp.exp(pred)
+        case "logit":
+            return PRIMITIVES["sigmoid"].array(xp, pred)
+        case tuple():
+            heads = [inverse_of_link(xp, each, pred[..., position]) for position, each in enumerate(link)]
+            return xp.stack(heads, axis=-1)
+    return pred
+
+
 def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None) -> Any:
     """Return the row of scores that minimises the weighted loss, by Newton steps in a trust region."""
     from scipy.optimize import minimize
@@ -209,7 +224,7 @@ def optimal_row(loss: RowwiseLoss, target: Any, weight: Any, classes: int | None
     if not is_indexed and classes not in (None, width):
         raise ValueError(f"{owner}: classes={classes} contradicts the target, distributions over {width} classes")
     # A harmless prediction, so that targets and weights are checked as in every other call.
-    loss.total(np.zeros((*rows, width)), target, weight=weight)
+    check(loss, np.zeros((*rows, width)), target, weight=weight)
     if is_indexed:
         # Only how often each class occurs matters.
         counted, classes = loss.counts(target, weight), loss.classes_of(width)

@@ -38,6 +38,8 @@ def evaluate(function: str, definition: Definition, ops: ArrayNamespace, argumen
             return (value(*inputs), *gradient(*inputs))
         case "hessian":
             return tuple(_curvature(function, definition, ops)(*inputs))
+        case "value_gradient_and_hessian":
+            return (value(*inputs), *gradient(*inputs), *_curvature("hessian", definition, ops)(*inputs))
         case "gradient_and_hessian" | "gradient_and_majorizer":
             return (*gradient(*inputs), *_curvature(function, definition, ops)(*inputs)[count:])
     raise AssertionError(f"{function} has no rule of differentiation")

@@ -13,7 +13,6 @@ import numpy as np
 
 from lossfn import reduce
 from lossfn.engine.batch import Batch
-from lossfn.loss import as_scalar
 from lossfn.softmax import SoftmaxLoss
 
 #: Entries of the gradient of the projection that are added at a time, while they are in the cache.
@@ -124,7 +123,7 @@ class LinearRows:
     def _reduced(self, values: Any) -> Any:
         if self.reduction == "none":
             return self.batch.finish(values.reshape(self.batch.shape))
-        return as_scalar(self.batch, reduce.divide(values, self.divisor))
+        return self.batch.as_scalar(reduce.divide(values, self.divisor))
 
     def _add_product(self, of_projection: Any, slopes: Any, features: Any) -> None:
         """Add slopesᵀ features: by blocks of classes, so that no second array of this size is needed."""

@@ -165,7 +165,7 @@ class Loss:
         if reduction == "none":
             return batch.finish(self._evaluator.elements(batch))
         divisor = self._divisor(batch, reduction, denominator)
-        return as_scalar(batch, reduce.divide(self._evaluator.weighted_sum(batch), divisor))
+        return batch.as_scalar(reduce.divide(self._evaluator.weighted_sum(batch), divisor))
 
     def elementwise(self, pred: Any, target: Any) -> Any:
         """Return the loss of each element, unreduced and unweighted, in the shape of ``target``.
@@ -263,7 +263,7 @@ class Loss:
         if out is not None and direct is None:
             out[...] = gradient
             gradient = out
-        return as_scalar(batch, reduce.divide(value, divisor)) if is_reduced else batch.finish(value), gradient
+        return batch.as_scalar(reduce.divide(value, divisor)) if is_reduced else batch.finish(value), gradient
 
     def gradient(
         self,
@@ -324,15 +324,20 @@ class Loss:
     def _derivatives(
         self, kind: str, pred: Any, target: Any, weight: Any, mask: Any, reduction: str, denominator: Any
     ) -> tuple[Any, ...]:
+        """Return what a kind of kernel computes; of elements, which come first, their reduction."""
         if tensors.is_being_compiled():
             options = (weight, mask, reduction, denominator)
             node: tuple[Any, ...] = _as_node(self, "_derivatives", kind, pred, target, *options)
             return node
-        owner = type(self).__name__
-        checks.check_reduction(owner, reduction, denominator)
+        checks.check_reduction(type(self).__name__, reduction, denominator)
         batch = self._prepare(pred, target, weight, mask, kind)
-        scale = reduce.reciprocal(batch.library, self._divisor(batch, reduction, denominator))
-        return tuple(batch.finish(array) for array in self._evaluator.derivatives(kind, batch, scale))
+        divisor = self._divisor(batch, reduction, denominator)
+        first, *others = self._evaluator.derivatives(kind, batch, reduce.reciprocal(batch.library, divisor))
+        if kind.startswith("elements") and reduction != "none":
+            first = batch.as_scalar(reduce.divide(reduce.accumulate(batch.library, first), divisor))
+        else:
+            first = batch.finish(first)
+        return first, *map(batch.finish, others)
 
     def _gradient_and_bound(
         self, bound: float, pred: Any, target: Any, weight: Any, mask: Any, reduction: str, denominator: Any
@@ -366,13 +371,6 @@ def _as_node(loss: Loss, method: str, *arguments: Any, **options: Any) -> Any:
     from lossfn.torch import in_graph
 
     return in_graph(loss, method, *arguments, **options)
-
-
-def as_scalar(batch: batches.Batch, value: Any) -> Any:
-    """Return a number of the caller's library and dtype."""
-    if batch.library == "numpy":
-        return batch.hand_back(batch.result_dtype.type(value))
-    return batch.xp.astype(value, batch.result_dtype)
 
 
 def check(loss: Loss, pred: Any, target: Any, *, weight: Any = None, mask: Any = None) -> None:

@@ -41,16 +41,18 @@ class LossTerm:
 
     def value(self, scores: Array) -> float:
         """Return the mean at scores (n, H)."""
-        # Far away a loss may overflow to infinity; the solvers take that as "too far" and come back.
         with np.errstate(over="ignore", invalid="ignore"):
             return float(self.loss(_predictions(scores), self.target, weight=self.weight))
 
     def evaluate(self, scores: Array) -> tuple[float, Array, Callable[[], Array]]:
         """Return the mean, its gradient (n, H) and what gives its Hessian (n, H, H)."""
+        # Far away a loss may overflow to infinity; the solvers take that as "too far" and come back.
         with np.errstate(over="ignore", invalid="ignore"):
-            gradient, hessian = self.loss.gradient_and_hessian(_predictions(scores), self.target, weight=self.weight)
+            value, gradient, hessian = self.loss.value_gradient_and_hessian(
+                _predictions(scores), self.target, weight=self.weight
+            )
         rows, heads = scores.shape
-        return self.value(scores), gradient.reshape(rows, heads), lambda: hessian.reshape(rows, heads, heads)
+        return float(value), gradient.reshape(rows, heads), lambda: hessian.reshape(rows, heads, heads)
 
     def value_and_gradient(self, scores: Array) -> tuple[float, Array]:
         """Return the mean and its gradient (n, H)."""

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import math
 import warnings
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -16,8 +16,7 @@ from lossfn import checks, constant, fields
 from lossfn.engine import batch as batches
 from lossfn.engine.definition import Definition, Override, Recorded, known, remember
 from lossfn.engine.dispatch import Evaluator
-from lossfn.engine.primitives import PRIMITIVES
-from lossfn.engine.trace import Node, Recorder, as_node, symbol
+from lossfn.engine.trace import Recorder, as_node, enters_by_difference, symbol, terms_of
 from lossfn.fields import Domain, Parts
 from lossfn.loss import Loss
 
@@ -219,6 +218,33 @@ class PointwiseLoss(Loss):
             for term in terms_of(self._recorded.value)
         )
 
+    def value_gradient_and_hessian(
+        self,
+        pred: Any,
+        target: Any,
+        *,
+        weight: Any = None,
+        mask: Any = None,
+        reduction: str = "mean",
+        denominator: Any = None,
+    ) -> tuple[Any, Any, Any]:
+        """Return the loss, its gradient and its Hessian in one pass: what a step of Newton's method needs.
+
+        Arguments, scaling and errors are those of ``value_and_gradient`` and ``hessian``.
+
+        Examples
+        --------
+        >>> import lossfn
+        >>> for part in lossfn.PseudoHuber(delta=1.0).value_gradient_and_hessian([0.0, 0.75], [0.0, 0.0]):
+        ...     print(part)
+        0.125
+        [0.  0.3]
+        [0.5   0.256]
+        """
+        options = (weight, mask, reduction, denominator)
+        value, gradient, hessian = self._derivatives("elements_gradient_and_hessian", pred, target, *options)
+        return value, gradient, hessian
+
     def gradient_and_hessian(
         self,
         pred: Any,
@@ -323,7 +349,7 @@ class PointwiseLoss(Loss):
         """
         xp, pred = batches.namespace_of(type(self).__name__, pred)
         if self.link != "identity":
-            return _inverse_of_link(xp, self.link, pred)
+            return constant.inverse_of_link(xp, self.link, pred)
         if self.task != "binary":
             return pred
         if not self.gives_probability:
@@ -350,20 +376,6 @@ class PointwiseLoss(Loss):
     __rmul__ = __mul__
 
 
-def terms_of(node: Node) -> list[Node]:
-    """Return the terms of a recorded sum."""
-    return [term for part in node.arguments for term in terms_of(part)] if node.operation == "add" else [node]
-
-
-def enters_by_difference(node: Node, first: str, second: str, others: Set[str]) -> bool:
-    """Whether two symbols occur in a recorded expression as their difference only, and others not at all."""
-    if node.operation == "sub" and {argument.value for argument in node.arguments} == {first, second}:
-        return True
-    return node.value not in {first, second, *others} and all(
-        enters_by_difference(argument, first, second, others) for argument in node.arguments
-    )
-
-
 def _named_targets(target: Domain | Parts) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the names of a target's parts in generated code, and their LaTeX."""
     if not isinstance(target, Parts):
@@ -383,15 +395,3 @@ def _recorded_override(loss: PointwiseLoss, pred: Any, target: Any) -> Override 
     if len(loss.heads) == 1:
         gradient, hessian = (gradient,), ((hessian,),)
     return Override(tuple(map(as_node, gradient)), tuple(tuple(map(as_node, row)) for row in hessian))
-
-
-def _inverse_of_link(xp: Any, link: str | tuple[str, ...], pred: Any) -> Any:
-    match link:
-        case "log":
-            return xp.exp(pred)
-        case "logit":
-            return PRIMITIVES["sigmoid"].array(xp, pred)
-        case tuple():
-            heads = [_inverse_of_link(xp, each, pred[..., position]) for position, each in enumerate(link)]
-            return xp.stack(heads, axis=-1)
-    return pred

@@ -82,6 +82,12 @@ class Batch:
                 values = self.xp.astype(values, self.result_dtype)
         return self.hand_back(values)
 
+    def as_scalar(self, value: Any) -> Any:
+        """Return a number of the caller's library and dtype."""
+        if self.library == "numpy":
+            return self.hand_back(self.result_dtype.type(value))
+        return self.xp.astype(value, self.result_dtype)
+
     def hand_back(self, values: Any) -> Any:
         """Return results in the library of the caller."""
         # A number of rows stays one.

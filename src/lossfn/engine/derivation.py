@@ -45,6 +45,7 @@ def _derivatives(derived: Derived, heads: tuple[str, ...]) -> dict[str, Function
         "hessian": function(*hessian),
         "value_and_gradient": function(derived.value, *derived.gradient),
         "gradient_and_hessian": function(*derived.gradient, *hessian),
+        "value_gradient_and_hessian": function(derived.value, *derived.gradient, *hessian),
     }
 
 

@@ -18,6 +18,9 @@ from lossfn.engine.namespaces import limited
 from lossfn.engine.paths import adapter, path_of
 from lossfn.fields import Domain, Parts, domains_of
 
+#: How many axes of heads each output of a kernel has.
+AXES = {"elements": 0, "gradient": 1, "hessian": 2}
+
 
 class Evaluator:
     """The paths of one loss: its definition, the values of its parameters and its domains."""
@@ -99,9 +102,8 @@ class Evaluator:
         return elements, gradient
 
     def derivatives(self, kind: str, batch: Batch, scale: Any) -> tuple[Any, ...]:
-        """Return the scaled arrays of a kind of kernel without values: gradient, Hessian or curvature."""
-        outputs = KINDS[kind][1]
-        axes = [1 if output == "gradient" else 2 for output in outputs]
+        """Return the arrays of a kind of kernel: w·ℓ per element, and the scaled gradient, Hessian or curvature."""
+        axes = [AXES[output] for output in KINDS[kind][1]]
         heads = len(self.definition.heads)
         path = path_of(batch.library, batch.targets[0])
         if path != "arrays":
@@ -113,9 +115,10 @@ class Evaluator:
         with _quietly():
             weight, keep = _weight_and_keep(batch)
             parts = self._call(KINDS[kind][0], batch, keep)
+            scaled = scale if weight is None else weight * scale
             for count in axes:
                 taken, parts = parts[: heads**count], parts[heads**count :]
-                results.append(self._assemble(batch, taken, scale if weight is None else weight * scale, keep, count))
+                results.append(self._assemble(batch, taken, scaled if count else weight, keep, count))
         return tuple(results)
 
     def check_values(self, batch: Batch, keep: Any = None) -> None:

@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "elements_and_gradient": ("value_and_gradient", ("elements", "gradient")),
     "hessian": ("hessian", ("hessian",)),
     "gradient_and_hessian": ("gradient_and_hessian", ("gradient", "hessian")),
+    "elements_gradient_and_hessian": ("value_gradient_and_hessian", ("elements", "gradient", "hessian")),
     "gradient_and_majorizer": ("gradient_and_majorizer", ("gradient", "hessian")),
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numbers
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -211,3 +211,17 @@ def text_of(node: Node) -> str:
 
     visit(node)
     return ";".join(lines)
+
+
+def terms_of(node: Node) -> list[Node]:
+    """Return the terms of a recorded sum."""
+    return [term for part in node.arguments for term in terms_of(part)] if node.operation == "add" else [node]
+
+
+def enters_by_difference(node: Node, first: str, second: str, others: Set[str]) -> bool:
+    """Whether two symbols occur in a recorded expression as their difference only, and others not at all."""
+    if node.operation == "sub" and {argument.value for argument in node.arguments} == {first, second}:
+        return True
+    return node.value not in {first, second, *others} and all(
+        enters_by_difference(argument, first, second, others) for argument in node.arguments
+    )

@@ -56,15 +56,16 @@ def proximal(loss: PointwiseLoss, target: Array, x: Array, width: float) -> Prox
     end, that end is the answer. For losses made of straight lines and parabolas this takes one or two rounds per kink.
     Every third round bisects, so that the bracket shrinks whatever the loss.
     """
-    slope, curvature = loss.gradient_and_hessian(x, target, reduction="none")
-    point = x - width * slope
-    far_slope, far_curvature = loss.gradient_and_hessian(point, target, reduction="none")
-    found = np.array([point, loss.elementwise(point, target), far_slope, far_curvature])
+
+    def at(point: Array) -> Array:
+        return np.array([point, *loss.value_gradient_and_hessian(point, target, reduction="none")])
+
+    near = at(x)
+    found = at(x - width * near[2])
     # On a straight line the step along the slope at x is the answer.
-    rows = np.flatnonzero(far_slope != slope)
+    rows = np.flatnonzero(found[2] != near[2])
     x, target = x[rows], target[rows]
-    near = np.array([x, loss.elementwise(x, target), slope[rows], curvature[rows]])
-    far = found[:, rows]
+    near, far = near[:, rows], found[:, rows]
     low, high = np.where(near[0] < far[0], [near, far], [far, near])
     for attempt in range(MAX_ROUNDS):
         accuracy = 4 * np.finfo(np.float64).eps * (np.abs(low[0]) + np.abs(high[0]))
@@ -77,8 +78,7 @@ def proximal(loss: PointwiseLoss, target: Array, x: Array, width: float) -> Prox
         low, high = low[:, open_rows], high[:, open_rows]
         rows, x, target = rows[open_rows], x[open_rows], target[open_rows]
         trial = 0.5 * (low[0] + high[0]) if attempt % 3 == 2 else candidate[open_rows]
-        derivatives = loss.gradient_and_hessian(trial, target, reduction="none")
-        middle = np.array([trial, loss.elementwise(trial, target), *derivatives])
+        middle = at(trial)
         is_below = trial + width * middle[2] < x
         low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
     return Proximal(*found)
@@ -136,7 +136,7 @@ def minimize_convex(
     loss, target, weight = term.loss, term.target, term.weight
     exact = coordinates.objective(term)
     point = exact.at(start)
-    slopes = loss.gradient(exact.scores(start)[:, 0], target, reduction="none")
+    _, slopes, _ = loss.value_gradient_and_hessian(exact.scores(start)[:, 0], target, reduction="none")
     share = weight / weight.sum()
     # The only length that loss and data define: it is the mean absolute residual for absolute errors, 1 for the hinge.
     width = natural = max(abs(point.value), TINY) / max(float(share @ slopes**2), TINY)
@@ -150,7 +150,8 @@ def minimize_convex(
         steps += inner.steps
         scores = exact.scores(inner.parameters)
         solution, subgradients = smoothed.split(scores)
-        values = loss.elementwise(scores[:, 0], target)
+        # The kernel for all three is there already.
+        values, _, _ = loss.value_gradient_and_hessian(scores[:, 0], target, reduction="none")
         bounds = solution.value + subgradients * (scores[:, 0] - solution.point)
         value = float(share @ values) + exact.penalty_of(inner.parameters)
         gap = float(share @ (values - bounds))

@@ -33,6 +33,8 @@ def evaluate(function: str, definition: Definition, ops: ArrayNamespace, argumen
             return (_Value.apply(*inputs), *_Gradient.apply(*inputs))
         case "hessian":
             return (*_Curvature.apply(function, *inputs),)
+        case "value_gradient_and_hessian":
+            return (_Value.apply(*inputs), *_Gradient.apply(*inputs), *_Curvature.apply("hessian", *inputs))
         case "gradient_and_hessian" | "gradient_and_majorizer":
             return (*_Gradient.apply(*inputs), *_Curvature.apply(function, *inputs)[heads:])
     raise AssertionError(f"{function} has no rule of differentiation")
