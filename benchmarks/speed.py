@@ -35,7 +35,7 @@ LEAST, MOST = 20, 400
 SECONDS, LIMIT = 3.0, 25.0
 FEWEST = 5
 #: Seconds between turns; seconds and calls that a turn of quick calls takes.
-PAUSE, TURN, MANY = 0.005, 0.002, 50
+PAUSE, TURN, MANY = 0.005, 0.002, 200
 
 
 @dataclass(frozen=True)
