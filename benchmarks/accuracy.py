@@ -87,7 +87,8 @@ negative never is. At a kink the documented subgradient is expected, and of a cu
 
 {points} points: predictions and targets of all magnitudes down to subnormal ones and up to the largest number, ordinary
 ones, both sides of and exactly at every kink, ±0, labels at both ends, residuals from one unit in the last place up.
-*Expression* is the path of small arrays, *kernel* that of large ones."""
+*Expression* is the path of small arrays, *kernel* that of large ones: the worse of the kernels of training and
+curvature, and of the one that computes all three."""
 
 NATIVE = """\
 The same rule on the same points: the function of the other library, and beside it the larger error of our two paths. A
@@ -99,7 +100,11 @@ def own_table(results: list[Judgement]) -> str:
     header = ["loss", "claims", *(f"{kind}, {path}" for kind in KINDS for path in ("expression", "kernel"))]
     rows = []
     for result in results:
-        errors = [number(result.scores[path, kind].units) for kind in KINDS for path in PATHS]
+        errors = [
+            number(max(result.scores[path, kind].units for path in together))
+            for kind in KINDS
+            for together in (PATHS[:1], PATHS[1:])
+        ]
         rows.append([f"`{short(result.loss)}`", f"{rule.claim(result.loss).units:.0f}", *errors])
     reasons = [f"`{name}` claims {claim.units:.0f}: {claim.reason}." for name, claim in rule.CHAINS.items()]
     return table(header, rows) + "\n\n" + "\n".join(reasons)

@@ -1,8 +1,8 @@
-"""Measure one loss by both paths and list where it breaks the rule."""
+"""Measure one loss by all paths and list where it breaks the rule."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,11 +39,18 @@ class Judgement:
     wrong: list[str] = field(default_factory=list)
 
     def units(self, kind: str) -> float:
-        """Return the larger error of the two paths."""
-        return max(self.scores[path, kind].units for path in PATHS)
+        """Return the largest error of all paths."""
+        return max(score.units for (_, of_kind), score in self.scores.items() if of_kind == kind)
 
 
-def judge(loss: PointwiseLoss, dtype: str, size: int, values: float = np.inf, seed: int = 0) -> Judgement:
+def judge(
+    loss: PointwiseLoss,
+    dtype: str,
+    size: int,
+    values: float = np.inf,
+    seed: int = 0,
+    paths: Sequence[str] = PATHS,
+) -> Judgement:
     """Measure one loss in one dtype, at about ten times ``size`` points; another ``seed`` draws others.
 
     Derivatives and their conditions are differences of values in high precision, which take nearly all of the time;
@@ -58,7 +65,7 @@ def judge(loss: PointwiseLoss, dtype: str, size: int, values: float = np.inf, se
     at_nan = nan_points(rounded, dtype)
     result = Judgement(loss, dtype, points, reference(rounded, points))
     exact_limits = limits(rounded, at_limits)
-    for path in PATHS:
+    for path in paths:
         finite, infinite, nan = (compute(rounded, place, path) for place in (points, at_limits, at_nan))
         for kind in KINDS:
             found = score(rounded, points, result.exact[kind], finite[kind])

@@ -18,7 +18,8 @@ from benchmarks.points import Array, Points
 from lossfn import PointwiseLoss
 from lossfn.engine import paths
 
-PATHS = ("arrays", "kernel")
+#: Array code; the kernels of training and of curvature; and the kernel of Newton steps, which computes all at once.
+PATHS = ("arrays", "kernel", "one kernel")
 
 #: Comparing takes a few digits more than the dtype has; larger numbers are not printed.
 DIGITS = 60
@@ -87,12 +88,15 @@ class Score:
 def compute(loss: PointwiseLoss, points: Points, path: str) -> dict[str, Array]:
     """Return value, gradient and Hessian of every point by one path, one row for each point."""
     pred, target = points.pred, points.target
-    with paths.forced(path), np.errstate(all="ignore"):
-        # Values one by one: the sum over one element is that element, and the kernel for sums is there anyway.
-        singles = [Points(points.heads[[row]], _row(target, row)) for row in range(len(points))]
-        values = [loss.value_and_gradient(one.pred, one.target, reduction="sum")[0] for one in singles]
-        gradient, hessian = loss.gradient_and_hessian(pred, target, reduction="sum")
-    results = zip(KINDS, (np.array(values), gradient, hessian), strict=True)
+    with paths.forced("arrays" if path == "arrays" else "kernel"), np.errstate(all="ignore"):
+        if path == "one kernel":
+            values, gradient, hessian = loss.value_gradient_and_hessian(pred, target, reduction="none")
+        else:
+            # Values one by one: the sum over one element is that element, and the kernel for sums is there anyway.
+            singles = [Points(points.heads[[row]], _row(target, row)) for row in range(len(points))]
+            values = np.array([loss.value_and_gradient(one.pred, one.target, reduction="sum")[0] for one in singles])
+            gradient, hessian = loss.gradient_and_hessian(pred, target, reduction="sum")
+    results = zip(KINDS, (values, gradient, hessian), strict=True)
     return {kind: result.reshape(len(points), -1) for kind, result in results}
 
 
