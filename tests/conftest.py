@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -20,6 +21,7 @@ import pytest
 import lossfn
 from lossfn import fields
 from lossfn.engine import paths
+from lossfn.engine.cache import engine_version
 from lossfn.registry import sample
 
 hypothesis.settings.register_profile("lossfn", deadline=None, max_examples=30, derandomize=True, database=None)
@@ -27,13 +29,25 @@ hypothesis.settings.load_profile("lossfn")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give all workers, and the processes that tests start, one empty cache folder."""
+    """Give all workers, and the processes that tests start, one cache folder, kept until the engine changes.
+
+    Compiling kernels takes nearly half of the time. ``pytest --cache-clear`` compiles them anew.
+    """
     # Known to pytest-xdist, which need not be there.
     config.addinivalue_line("markers", "xdist_group(name): tests that one process runs")
-    if not hasattr(config, "workerinput"):
-        folder = tempfile.mkdtemp(prefix="lossfn-tests-")
-        os.environ["LOSSFN_CACHE_DIR"] = folder
+    if hasattr(config, "workerinput"):
+        return
+    if getattr(config, "cache", None) is None:
+        folder = Path(tempfile.mkdtemp(prefix="lossfn-tests-"))
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    else:
+        folder = config.cache.mkdir(f"lossfn-{engine_version()}")
+        for other in folder.parent.glob("lossfn-*"):
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+    # What others may write to is not executed.
+    folder.chmod(0o700)
+    os.environ["LOSSFN_CACHE_DIR"] = str(folder)
 
 
 def pytest_collection_finish() -> None:
