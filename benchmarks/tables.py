@@ -50,11 +50,16 @@ def machine(*libraries: str) -> str:
 
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    if not information.exists():
+        return platform.processor() or platform.machine()
+    found: dict[str, str] = {}
+    for line in information.read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
+        found.setdefault(name.strip(), value.strip())
+    # The length of vectors decides about losses with exponentials.
+    flags = found.get("flags", "").split()
+    vectors = " with AVX-512" if "avx512f" in flags else " with AVX2" if "avx2" in flags else ""
+    return found.get("model name", platform.machine()) + vectors
 
 
 def write(name: str, text: str) -> None:
