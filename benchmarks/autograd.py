@@ -194,8 +194,8 @@ INTRODUCTION = """\
 of torchvision), mean, two threads for everybody, targets checked on our side. {command} measures this section alone,
 here in {seconds:.0f} s; load of the machine before and after: {before:.1f}, {after:.1f}.
 
-Small arrays cost what calls cost. PyTorch takes about 30 µs to put a function that is written in Python into its graph
-and to come back to it, whatever it does; some of its own losses take no more for 10⁴ elements, forward and backward."""
+Small arrays cost what calls cost. To put a function that is written in Python into its graph and to come back to it,
+whatever it does, takes PyTorch most of the time that its own squared error of 10⁴ elements takes."""
 MEETING = """\
 Threads of both sides, alternating without a pause: how many times longer each takes than alone. For a millisecond or
 two PyTorch's threads spin in wait for more work, and share the processors with ours."""
