@@ -20,7 +20,7 @@ import lossfn
 from benchmarks import row_accuracy, rule
 from benchmarks.exact import KINDS
 from benchmarks.judge import Judgement, judge
-from benchmarks.measure import PATHS, Score, score
+from benchmarks.measure import ARRAYS, JOINT_KERNEL, KERNEL, Score, score
 from benchmarks.native import native_functions
 from benchmarks.points import FLOATS, in_precision
 from benchmarks.tables import machine, number, short, table, write
@@ -103,7 +103,7 @@ def own_table(results: list[Judgement]) -> str:
         errors = [
             number(max(result.scores[path, kind].units for path in together))
             for kind in KINDS
-            for together in (PATHS[:1], PATHS[1:])
+            for together in ((ARRAYS,), (KERNEL, JOINT_KERNEL))
         ]
         rows.append([f"`{short(result.loss)}`", f"{rule.claim(result.loss).units:.0f}", *errors])
     reasons = [f"`{name}` claims {claim.units:.0f}: {claim.reason}." for name, claim in rule.CHAINS.items()]

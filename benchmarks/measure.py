@@ -18,8 +18,11 @@ from benchmarks.points import Array, Points
 from lossfn import PointwiseLoss
 from lossfn.engine import paths
 
-#: Array code; the kernels of training and of curvature; and the kernel of Newton steps, which computes all at once.
-PATHS = ("arrays", "kernel", "one kernel")
+#: Array code, and kernels: those of training and of curvature, and the joint one of Newton steps.
+ARRAYS, KERNEL, JOINT_KERNEL = "arrays", "kernel", "joint kernel"
+PATHS = (ARRAYS, KERNEL, JOINT_KERNEL)
+#: For tests, where compiling takes most of the time: the other kernels have the formulas of array code.
+QUICK_PATHS = (ARRAYS, JOINT_KERNEL)
 
 #: Comparing takes a few digits more than the dtype has; larger numbers are not printed.
 DIGITS = 60
@@ -88,8 +91,8 @@ class Score:
 def compute(loss: PointwiseLoss, points: Points, path: str) -> dict[str, Array]:
     """Return value, gradient and Hessian of every point by one path, one row for each point."""
     pred, target = points.pred, points.target
-    with paths.forced("arrays" if path == "arrays" else "kernel"), np.errstate(all="ignore"):
-        if path == "one kernel":
+    with paths.forced(ARRAYS if path == ARRAYS else KERNEL), np.errstate(all="ignore"):
+        if path == JOINT_KERNEL:
             values, gradient, hessian = loss.value_gradient_and_hessian(pred, target, reduction="none")
         else:
             # Values one by one: the sum over one element is that element, and the kernel for sums is there anyway.

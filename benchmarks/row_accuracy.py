@@ -18,15 +18,15 @@ from sklearn._loss import loss as sklearn_losses
 from benchmarks import rule
 from benchmarks.exact_rows import DIGITS as DIGITS_OF_SUMS, KINDS, KNOWN, Entries, reference
 from benchmarks.judge import breaches
-from benchmarks.measure import DIGITS, Score
+from benchmarks.measure import ARRAYS, DIGITS, KERNEL, Score
 from benchmarks.points import FLOATS, Array, in_precision
 from benchmarks.tables import number, short, table
 from lossfn import CrossEntropy, Distillation, RowwiseLoss, SoftmaxLoss
 from lossfn.engine import paths
 from lossfn.losses.index import ROW_LOSSES
 
-#: Array code and kernels.
-PATHS = ("arrays", "kernel")
+#: Rows have no joint kernel.
+PATHS = (ARRAYS, KERNEL)
 
 LENGTHS = (3, 10, 1000)
 #: For the cross-entropy alone.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from benchmarks import exact, measure, rule
 from benchmarks.judge import judge
+from benchmarks.measure import QUICK_PATHS
 from benchmarks.points import FLOATS, Points, finite_points, has_kinks_of_several_heads, in_precision
 from conftest import CATALOGUE, DEFAULTS, DEFINITIONS, label
 
@@ -18,9 +19,6 @@ from lossfn.engine import oracle
 
 #: Points of each sort; the official table takes more.
 SIZE = 3
-
-#: Compiling takes most of the time. The kernels of training have the formulas of array code; make accuracy judges them.
-PATHS = ("arrays", "one kernel")
 
 #: High-precision values for the points of one loss; other settings of it share most of its formula.
 VALUES = {True: 450, False: 120}
@@ -40,7 +38,7 @@ JUDGED = [
 
 @pytest.mark.parametrize(("loss", "dtype"), JUDGED)
 def test_errors_stay_within_what_the_loss_claims(loss: Any, dtype: str) -> None:
-    wrong = judge(loss, dtype, SIZE, VALUES[loss in DEFAULTS], paths=PATHS).wrong
+    wrong = judge(loss, dtype, SIZE, VALUES[loss in DEFAULTS], paths=QUICK_PATHS).wrong
     assert not wrong, "\n".join(wrong)
 
 
@@ -57,7 +55,7 @@ DRAWS = [
 
 @pytest.mark.parametrize(("loss", "dtype", "size", "values", "seed"), DRAWS)
 def test_draws_that_once_showed_errors_show_none(loss: Any, dtype: str, size: int, values: int, seed: int) -> None:
-    wrong = judge(loss, dtype, size, values, seed, PATHS).wrong
+    wrong = judge(loss, dtype, size, values, seed, QUICK_PATHS).wrong
     assert not wrong, "\n".join(wrong)
 
 
