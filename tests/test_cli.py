@@ -85,6 +85,7 @@ MISTAKES = {
     "broken line": ("x,y\n1,2\n1,2,3\n", ["--target", "y"], "line 3"),
     "no feature": ("y\n1\n2\n", ["--target", "y"], "no column is left"),
     "one fold": (NUMBERS, ["--target", "y", "--folds", "1"], "--folds"),
+    "folds in words": (NUMBERS, ["--target", "y", "--folds", "five"], "'five'"),
     "no repeats": (NUMBERS, ["--target", "y", "--repeats", "0"], "--repeats"),
     "negative penalty": (NUMBERS, ["--target", "y", "--l2", "-1"], "--l2"),
     "endless penalty": (NUMBERS, ["--target", "y", "--l2", "inf"], "l2"),

@@ -60,6 +60,11 @@ def _run(arguments: list[str]) -> int:
         if not hasattr(error, "format_message"):
             raise
         message = str(error.format_message()).rstrip(".").replace("Value error, ", "")
+        # Options are read by pydantic, whose messages about numbers do not say what it was given.
+        mistakes: Any = getattr(error.__cause__, "errors", list)()
+        given = repr(mistakes[0]["input"]) if mistakes else ""
+        if given not in message:
+            message += f"; got {given}"
         context = getattr(error, "ctx", None)
         path = "lossfn" if context is None else context.command_path
         return _fail(f"{message} ({path} --help shows how to use it)", 2)
