@@ -56,7 +56,6 @@ def wine() -> tuple[Array, Array, Array]:
 # ---- the linear classifier ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([LinearClassifier(CrossEntropy(), l2=0.01)])  # type: ignore[untyped-decorator]
 def test_scikit_learn_checks_pass(estimator: Any, check: Any) -> None:
     check(estimator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,14 @@ from lossfn.engine.batch import to_numpy
 Array = NDArray[np.float64]
 
 
-class Calibrator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class Calibrator(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships no types
     """A classifier fitted to scores of held-out rows: ``fit(scores, y)``, ``predict_proba(scores)``."""
 
     classes_: NDArray[Any]
 
+    @abstractmethod
     def predict_proba(self, scores: Any) -> Array:
         """Return calibrated probabilities (N, K), columns in the order of ``classes_``."""
-        raise NotImplementedError(f"{type(self).__name__} defines no probabilities")
 
     def predict(self, scores: Any) -> NDArray[Any]:
         """Return the most probable class of each row."""
@@ -91,9 +92,9 @@ class Calibrator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             values = values[:, 0]
         return values
 
+    @abstractmethod
     def _check_values(self, values: Array) -> None:
         """Refuse shapes and values that this calibrator cannot take."""
-        raise NotImplementedError(f"{type(self).__name__} does not say which scores it takes")
 
     def _check_fitted(self) -> None:
         check_is_fitted(self, "classes_")

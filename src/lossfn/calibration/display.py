@@ -13,7 +13,7 @@ from lossfn.extras import needs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 # More curves than this cannot be told apart.
 MOST_CURVES = 10
@@ -29,7 +29,7 @@ class _Display:
 
     ax_: Axes
     histogram_ax_: Axes
-    figure_: Figure
+    figure_: Figure | SubFigure
 
     def _prepare(self, ax: Axes | None) -> tuple[Axes, Axes]:
         with needs("plot()", "cli"):
@@ -44,7 +44,7 @@ class _Display:
         below.set_xlabel("predicted probability")
         for axes in (ax, below):
             axes.spines[["top", "right"]].set_visible(False)
-        self.ax_, self.histogram_ax_, self.figure_ = ax, below, ax.figure  # type: ignore[assignment]  # perhaps a subfigure
+        self.ax_, self.histogram_ax_, self.figure_ = ax, below, ax.figure
         return ax, below
 
 
