@@ -41,12 +41,12 @@ class LossTerm:
 
     def value(self, scores: Array) -> float:
         """Return the mean at scores (n, H)."""
+        # Far away a loss may overflow to infinity; the solvers take that as "too far" and come back.
         with np.errstate(over="ignore", invalid="ignore"):
             return float(self.loss(_predictions(scores), self.target, weight=self.weight))
 
     def evaluate(self, scores: Array) -> tuple[float, Array, Callable[[], Array]]:
         """Return the mean, its gradient (n, H) and what gives its Hessian (n, H, H)."""
-        # Far away a loss may overflow to infinity; the solvers take that as "too far" and come back.
         with np.errstate(over="ignore", invalid="ignore"):
             value, gradient, hessian = self.loss.value_gradient_and_hessian(
                 _predictions(scores), self.target, weight=self.weight

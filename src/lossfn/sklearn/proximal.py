@@ -136,6 +136,7 @@ def minimize_convex(
     loss, target, weight = term.loss, term.target, term.weight
     exact = coordinates.objective(term)
     point = exact.at(start)
+    # Here and below, parts of what proximal() compiles anyway.
     _, slopes, _ = loss.value_gradient_and_hessian(exact.scores(start)[:, 0], target, reduction="none")
     share = weight / weight.sum()
     # The only length that loss and data define: it is the mean absolute residual for absolute errors, 1 for the hinge.
@@ -150,7 +151,6 @@ def minimize_convex(
         steps += inner.steps
         scores = exact.scores(inner.parameters)
         solution, subgradients = smoothed.split(scores)
-        # The kernel for all three is there already.
         values, _, _ = loss.value_gradient_and_hessian(scores[:, 0], target, reduction="none")
         bounds = solution.value + subgradients * (scores[:, 0] - solution.point)
         value = float(share @ values) + exact.penalty_of(inner.parameters)
