@@ -39,7 +39,7 @@ from math import inf, nan
 import numpy as np
 from numba import njit
 
-from lossfn.engine.loops import aligned, fetch_ahead, prefer_wide_vectors, sum_block
+from lossfn.engine.loops import aligned, fetch_ahead, interleave, prefer_wide_vectors, sum_block
 from lossfn.engine.primitives.kernels import {dtype} as ops
 
 number = np.{dtype}
@@ -231,7 +231,7 @@ def _store(outputs: tuple[str, ...], heads: int, *, weighted: bool) -> list[str]
             lines.append(f"{output}_block[{place}] = {entry(f'out{position}', factor)}")
             position += 1
     # NaN in the sum of a block calls for a look at its targets: that costs less than flags of their own.
-    return [*lines, f"values[i] = ops.where(ok, {value}, number(nan))"]
+    return [*lines, f"values[i] = ops.where(ok, {value}, number(nan))", "interleave()"]
 
 
 def _indent(width: int, lines: list[str]) -> str:

@@ -73,3 +73,30 @@ def prefer_wide_vectors(_typing: Any) -> Any:
         return context.get_dummy_value()
 
     return types.none(), generate
+
+
+@intrinsic
+def interleave(_typing: Any) -> Any:
+    """As the last statement of a loop: compute two vectors at a time, so that neither waits for its own results alone.
+
+    A logarithm of an exponential is a chain of thirty operations, each waiting for the one before.
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+        branch = builder.branch
+
+        def branch_back(target: Any) -> Any:
+            builder.branch = branch
+            jump = branch(target)
+            hint = builder.module.add_metadata(["llvm.loop.interleave.count", ir.Constant(ir.IntType(32), 2)])
+            loop = builder.module.add_metadata([hint])
+            # LLVM wants the name of a loop to begin with itself.
+            loop.operands = (loop, hint)
+            jump.set_metadata("llvm.loop", loop)
+            return jump
+
+        # LLVM takes the hint from the jump back to the start, which is the next to be written.
+        builder.branch = branch_back
+        return context.get_dummy_value()
+
+    return types.none(), generate

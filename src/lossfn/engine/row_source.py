@@ -22,7 +22,7 @@ from math import inf, nan
 import numpy as np
 from numba import njit
 
-from lossfn.engine.loops import aligned, prefer_wide_vectors, sum_block
+from lossfn.engine.loops import aligned, interleave, prefer_wide_vectors, sum_block
 from lossfn.engine.row_loops import (
     LANES, by_class, by_row, largest, largest_of_columns, largest_of_few, move, sum_other_columns,
 )
@@ -49,6 +49,7 @@ def exponentials_of_columns(columns, classes, tops):
         column = columns[j * tops.size : (j + 1) * tops.size]
         for row in range(tops.size):
             column[row] = ops.exp(ops.where(column[row] == tops[row], zero, column[row] - tops[row]))
+            interleave()
 
 
 @njit(nogil=True, cache={cached}, error_model="numpy", no_cfunc_wrapper=True)
@@ -105,6 +106,7 @@ for row in range(count):
         exponential[j] = ops.where(score[j] == top, zero, score[j] - top)
 for k in range(count * classes):
     e[k] = ops.exp(e[k])
+    interleave()
 for row in range(count):
     others[row] = sum_others(e[row * classes : (row + 1) * classes], lanes)
 """
@@ -117,6 +119,7 @@ for row in range(count):
     tops[row] = top
     for j in range(classes):
         exponential[j] = ops.exp(ops.where(score[j] == top, zero, score[j] - top))
+        interleave()
     others[row] = sum_others(exponential, lanes)
 """
 

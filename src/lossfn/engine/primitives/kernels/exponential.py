@@ -16,6 +16,7 @@ from lossfn.engine.primitives.kernels.scalar import (
     fabs,
     fma,
     polynomial,
+    polynomial_in_halves,
     select,
 )
 
@@ -47,7 +48,7 @@ def reduce_argument(x: Scalar, offset: int = 0, correction: Scalar | None = None
     r = fma(k, -low, fma(k, -high, x))
     if correction is not None:
         r = r + correction
-    return k, fma(r * r, polynomial(r, EXP), r), shift_to_exponent(anchored)
+    return k, fma(r * r, polynomial_in_halves(r, EXP), r), shift_to_exponent(anchored)
 
 
 def shift_to_exponent(anchored: Scalar) -> Scalar:

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 
 from lossfn.engine.primitives.coefficients import LOG, LOG1P, LOG_WIDE
 from lossfn.engine.primitives.kernels.exponential import exp_of_negative, expm1, split_log2
-from lossfn.engine.primitives.kernels.scalar import FLOAT32, Kernel, Scalar, clamp, fabs, fma, polynomial, select
+from lossfn.engine.primitives.kernels.scalar import (
+    FLOAT32,
+    Kernel,
+    Scalar,
+    clamp,
+    fabs,
+    fma,
+    polynomial,
+    polynomial_in_halves,
+    select,
+)
 
 SQRT_HALF = math.sqrt(0.5)
 
@@ -38,7 +48,7 @@ def log1p_reduced(f: Scalar) -> Scalar:
     """Return log(1 + f) for √½ ≤ 1 + f ≤ √2, as f - s·(f - z·P(z)): the large term f enters exactly."""
     s = f / (2.0 + f)
     z = s * s
-    return fma(-s, fma(-z, polynomial(z, LOG), f), f)
+    return fma(-s, fma(-z, polynomial_in_halves(z, LOG), f), f)
 
 
 def log_of_sum(u: Scalar, rounding: Scalar | None = None) -> Scalar:
@@ -90,7 +100,7 @@ def log1p(x: Scalar) -> Scalar:
 def log1p_of_fraction(x: Scalar) -> Scalar:
     """Return log(1 + x) for 0 ≤ x ≤ 1: in float32 without a division, in float64 with a reduction by one comparison."""
     if x.format is FLOAT32:
-        return fma(x * x, polynomial(x, LOG1P), x)
+        return fma(x * x, polynomial_in_halves(x, LOG1P), x)
     large = x > math.sqrt(2.0) - 1.0
     f = select(large, fma(x, 0.5, -0.5), x)
     return select(large, math.log(2.0), 0.0) + log1p_reduced(f)

@@ -10,7 +10,7 @@ what is computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -265,7 +265,21 @@ def cap(x: Scalar, high: float) -> Scalar:
 
 def polynomial(x: Scalar, table: Polynomial) -> Scalar:
     """Evaluate a polynomial by Horner's rule, one fused multiply-add per coefficient."""
-    coefficients = table.float32 if x.format is FLOAT32 else table.float64
+    return _horner(x, _coefficients(x, table))
+
+
+def polynomial_in_halves(x: Scalar, table: Polynomial) -> Scalar:
+    """Evaluate a polynomial whose higher terms are small: even and odd powers do not wait for each other."""
+    coefficients = _coefficients(x, table)
+    square = x * x
+    return fma(_horner(square, coefficients[1::2]), x, _horner(square, coefficients[::2]))
+
+
+def _coefficients(x: Scalar, table: Polynomial) -> Sequence[float]:
+    return table.float32 if x.format is FLOAT32 else table.float64
+
+
+def _horner(x: Scalar, coefficients: Sequence[float]) -> Scalar:
     total = x.constant(coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         total = fma(total, x, coefficient)
