@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from statistics import median_low
@@ -12,6 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 import lossfn
+from lossfn.engine import paths
 
 from .candidates import DELTA_IN_SIGMAS, Candidate
 from .data import Dataset
@@ -24,6 +26,9 @@ from .units import in_units, training_units
 
 # The penalty of the preliminary robust fit: enough for a unique answer, too little to matter.
 PRELIMINARY = Linear(l2=1e-3)
+
+# Fits to fewer rows are done before the kernels of all losses would be compiled.
+FEW_ROWS = 4000
 
 Progress = Callable[[int, int], object]
 
@@ -89,7 +94,7 @@ def cross_validate(
     """
     splits = outer_splits(data, folds, repeats, seed)
     # The matrices are small: linear algebra on several threads would spend its time waiting for the other threads.
-    with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1, user_api="blas"), paths.forced("arrays") if data.rows < FEW_ROWS else nullcontext():
         return _fit_folds(data, candidates, splits, model, seed, progress)
 
 

@@ -40,9 +40,10 @@ _forced: ContextVar[str | None] = ContextVar("forced", default=None)
 
 @contextmanager
 def forced(path: str) -> Iterator[None]:
-    """Compute arrays in memory by the given path, whatever their size: for tests and measurements.
+    """Compute arrays in memory by the given path, whatever their size.
 
-    With ``"arrays"``, tensors are computed by operations of PyTorch.
+    For tests and measurements, and where it is known how often a loss will be called. With ``"arrays"``, tensors are
+    computed by operations of PyTorch.
     """
     token = _forced.set(path)
     try:
