@@ -81,7 +81,8 @@ class RowKernels:
         in_place = np.may_share_memory(batch.pred, output)
         moved = offset is not None or loss.divisor != 1.0 or in_place
         band = "few" if classes < FEW else "some" if classes < MANY else "many"
-        variant = Variant(kind, batch.dtype.name, band, weight is not None, indexed, hard, moved, bool(loss.z_loss))
+        # NumPy makes the name of a dtype anew each time.
+        variant = Variant(kind, number.__name__, band, weight is not None, indexed, hard, moved, bool(loss.z_loss))
         evaluator = loss.term._evaluator
         loop = self._loops.get(variant)
         if loop is None:
