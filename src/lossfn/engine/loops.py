@@ -83,11 +83,9 @@ def interleave(_typing: Any) -> Any:
     """
 
     def generate(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
-        branch = builder.branch
-
         def branch_back(target: Any) -> Any:
-            builder.branch = branch
-            jump = branch(target)
+            del builder.branch
+            jump = builder.branch(target)
             hint = builder.module.add_metadata(["llvm.loop.interleave.count", ir.Constant(ir.IntType(32), 2)])
             loop = builder.module.add_metadata([hint])
             # LLVM wants the name of a loop to begin with itself.
