@@ -37,6 +37,14 @@ SEVERAL_KINKS = (
 )
 
 
+class Step(NamedTuple):
+    """From where a solver went where, and how much that was to gain."""
+
+    origin: Point
+    move: Array
+    predicted: float
+
+
 class Solution(NamedTuple):
     """Where a solver stopped, after how many steps, and what went wrong if anything did."""
 
@@ -44,16 +52,21 @@ class Solution(NamedTuple):
     value: float
     steps: int
     complaint: str = ""
+    last: Step | None = None
 
 
 def minimize_smooth(objective: LinearObjective, start: Array, tolerance: float, max_steps: int) -> Solution:
-    """Minimise an objective with a continuous gradient.
+    """Minimise an objective with a continuous gradient, and say so where it has no minimum.
 
     ``tolerance`` is the decrease of the objective, relative to its size, below which another step is not worthwhile.
     """
-    if start.size <= NEWTON_LIMIT:
-        return _newton(objective, start, tolerance, max_steps)
-    return _lbfgs(objective, start, tolerance, max_steps)
+    return _with_recession(objective, start, descend(objective, start, tolerance, max_steps))
+
+
+def descend(objective: LinearObjective, start: Array, tolerance: float, max_steps: int) -> Solution:
+    """Minimise an objective with a continuous gradient that is known to have a minimum."""
+    solver = _newton if start.size <= NEWTON_LIMIT else _lbfgs
+    return solver(objective, start, tolerance, max_steps)
 
 
 def _newton(objective: LinearObjective, start: Array, tolerance: float, max_steps: int) -> Solution:
@@ -78,8 +91,7 @@ def _newton(objective: LinearObjective, start: Array, tolerance: float, max_step
             if converged:
                 # The decrease drowns in rounding now, while the step still improves the parameters.
                 best = trial if gained >= -worthwhile else point
-                recedes = _recedes(objective, point, move, best.parameters - start, predicted)
-                return Solution(best.parameters, best.value, steps, AT_INFINITY if recedes else "")
+                return Solution(best.parameters, best.value, steps, last=Step(point, move, predicted))
             if gained >= 0.1 * predicted:
                 break
             if not predicted > EPSILON * abs(point.value):
@@ -160,24 +172,30 @@ class _QuadraticModel:
         return shifted(shift), False
 
 
-def _recedes(objective: LinearObjective, point: Point, move: Array, displacement: Array, predicted: float) -> bool:
-    """Whether the objective still falls along a multiple of the last step.
+def _with_recession(objective: LinearObjective, start: Array, solution: Solution) -> Solution:
+    """Return a solution with a complaint if the objective still falls along a multiple of the last step.
 
     Around a minimum it rises: with a quadratic, by 48 times the predicted decrease for eight steps. Where the minimum
     lies at infinity, each Newton step is about as long as the one before.
     """
-    if np.linalg.norm(move) <= 1e-3 * np.linalg.norm(displacement):
-        return False
+    if solution.last is None:
+        return solution
+    point, move, predicted = solution.last
+    if np.linalg.norm(move) <= 1e-3 * np.linalg.norm(solution.parameters - start):
+        return solution
     far = objective.at(point.parameters + 8 * move).value
-    return point.value - far > max(predicted, 50 * EPSILON * abs(point.value))
+    recedes = point.value - far > max(predicted, 50 * EPSILON * abs(point.value))
+    return solution._replace(complaint=AT_INFINITY) if recedes else solution
 
 
 def minimize_uncertified(
     objective: LinearObjective, start: Array, tolerance: float, max_steps: int, complaint: str
 ) -> Solution:
     """Minimise an objective that has kinks as well as L-BFGS can; ``complaint`` says what it cannot know."""
-    solution = _lbfgs(objective, start, tolerance, max_steps)
-    return solution._replace(complaint=solution.complaint or complaint)
+    solution = _with_recession(objective, start, _lbfgs(objective, start, tolerance, max_steps))
+    # Where the minimum lies at a kink, its line search finds no way down.
+    said = "" if solution.complaint == NO_PROGRESS else solution.complaint
+    return solution._replace(complaint=said or complaint)
 
 
 def _lbfgs(objective: LinearObjective, start: Array, tolerance: float, max_steps: int) -> Solution:
@@ -198,6 +216,4 @@ def _lbfgs(objective: LinearObjective, start: Array, tolerance: float, max_steps
     complaint = ""
     if not result.success:
         complaint = NO_PROGRESS if result.nit < max_steps else NOT_CONVERGED.format(steps=result.nit)
-    if _recedes(objective, last, last.parameters - start, last.parameters - start, 0.0):
-        complaint = AT_INFINITY
-    return Solution(last.parameters, last.value, int(result.nit), complaint)
+    return Solution(last.parameters, last.value, int(result.nit), complaint, Step(last, last.parameters - start, 0.0))

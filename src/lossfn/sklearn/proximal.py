@@ -26,7 +26,7 @@ from lossfn.objective import Array, LossTerm
 from lossfn.pointwise import PointwiseLoss
 
 from .coordinates import Coordinates
-from .newton import EPSILON, NOT_CONVERGED, SMALLEST_SHARE, TINY, Solution, minimize_smooth
+from .newton import EPSILON, NOT_CONVERGED, SMALLEST_SHARE, TINY, Solution, descend
 
 # After a round that took few steps, the width shrinks by this factor. Narrow envelopes are curved in few rows only,
 # so that Newton's method has little to go by: the width should not outrun the multipliers.
@@ -111,12 +111,16 @@ class EnvelopeTerm:
         self.share = weight / weight.sum()
         self.width = width
         self.multipliers = multipliers
+        self._last: tuple[Array, Proximal, Array] | None = None
 
     def split(self, scores: Array) -> tuple[Proximal, Array]:
         """Return the proximal points of the shifted scores, and the subgradients that make them optimal."""
-        shifted = scores[:, 0] + self.width * self.multipliers
-        solution = proximal(self.loss, self.target, shifted, self.width)
-        return solution, (shifted - solution.point) / self.width
+        # The solver's last scores are those whose subgradients are asked for when it is done.
+        if self._last is None or not np.array_equal(scores, self._last[0]):
+            shifted = scores[:, 0] + self.width * self.multipliers
+            solution = proximal(self.loss, self.target, shifted, self.width)
+            self._last = scores, solution, (shifted - solution.point) / self.width
+        return self._last[1:]
 
     def evaluate(self, scores: Array) -> tuple[float, Array, Callable[[], Array]]:
         """Return the mean, its gradient (n, 1) and what gives its Hessian (n, 1, 1)."""
@@ -140,14 +144,16 @@ def minimize_convex(
     _, slopes, _ = loss.value_gradient_and_hessian(exact.scores(start)[:, 0], target, reduction="none")
     share = weight / weight.sum()
     # The only length that loss and data define: it is the mean absolute residual for absolute errors, 1 for the hinge.
-    width = natural = max(abs(point.value), TINY) / max(float(share @ slopes**2), TINY)
+    natural = max(abs(point.value), TINY) / max(float(share @ slopes**2), TINY)
+    # Residuals of the fit are shorter than those of the start.
+    width = NARROWING * natural
     multipliers = np.zeros_like(target)
     best = Solution(start, point.value, 0)
     steps = 0
     accuracy = FIRST_ACCURACY
     while steps < max_steps:
         smoothed = EnvelopeTerm(loss, target, weight, width, multipliers)
-        inner = minimize_smooth(coordinates.objective(smoothed), best.parameters, accuracy, max_steps - steps)
+        inner = descend(coordinates.objective(smoothed), best.parameters, accuracy, max_steps - steps)
         steps += inner.steps
         scores = exact.scores(inner.parameters)
         solution, subgradients = smoothed.split(scores)
