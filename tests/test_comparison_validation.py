@@ -305,6 +305,31 @@ def test_same_seed_same_numbers():
     assert first.table.to_numpy().tolist() != other.table.to_numpy().tolist()
 
 
+def test_processes_change_no_number():
+    X, y = regression_data()
+    losses = ["Huber", "Pinball(tau=0.9)", lossfn.Huber(delta=0.5) + lossfn.SquaredError()]
+    alone, together = (compare(X, y, losses=losses, repeats=2, n_jobs=jobs) for jobs in (1, 2))
+    assert alone.to_json() == together.to_json()
+
+
+@pytest.mark.parametrize("n_jobs", [0, 1.5, "2"])
+def test_a_number_of_processes_is_whole_and_not_zero(n_jobs):
+    with pytest.raises(DataError, match=f"n_jobs must be a whole number other than 0, or None; not {n_jobs!r}"):
+        compare(*regression_data(), n_jobs=n_jobs)
+
+
+def test_few_rows_compile_no_kernel(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a kernel is compiled")
+
+    monkeypatch.setattr("lossfn.engine.dispatch.kernel", refuse)
+    X, y = regression_data(rows=1200)
+    # Of a size that is computed by kernels elsewhere.
+    with pytest.raises(AssertionError, match="a kernel is compiled"):
+        lossfn.Huber(delta=0.77)(X["a"], y)
+    assert compare(X, y, losses=["Huber"], repeats=1, l2=0.1).rows == 1200
+
+
 def test_progress_counts_every_fit():
     calls = []
     compare(

@@ -107,6 +107,7 @@ def compare(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same numbers.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes to work in, which change no number.")] = 1,
     drop_missing: Annotated[
         bool, typer.Option("--drop-missing", help="Leave out rows without target, weight or group.")
     ] = False,
@@ -139,6 +140,7 @@ def compare(
             repeats=repeats,
             l2=l2,
             seed=seed,
+            n_jobs=jobs,
             progress=progress,
         )
         # Everything is ready before anything is written.

@@ -7,6 +7,7 @@ import importlib
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from .data import Dataset, read_data
 from .evidence import binary_evidence, gradient_curve, multiclass_evidence, regression_evidence
 from .models import Model, model_of
 from .preparation import robust_scale
-from .problems import whole
+from .problems import DataError, whole
 from .recommendation import recommend
 from .result import Comparison, Evidence, FloatArray, LossResult, ModelInfo, Predictions, ScoreResult
 from .scores import HeldOut, Score, balanced_accuracy, scores_for
@@ -41,6 +42,7 @@ def compare(
     repeats: int = 3,
     l2: float | None = None,
     seed: int = 0,
+    n_jobs: int | None = None,
     progress: Progress | None = None,
     target_name: str | None = None,
 ) -> Comparison:
@@ -77,6 +79,9 @@ def compare(
         training. Without it, each loss chooses its own by an inner cross-validation.
     seed : int
         The same seed gives the same numbers.
+    n_jobs : int, optional
+        Processes to work in, which change no number; -1 means one for each processor, and nothing one alone, or what
+        ``joblib.parallel_config`` says.
     progress : callable, optional
         Called as ``progress(done, total)`` after each fit.
     target_name : str, optional
@@ -111,10 +116,21 @@ def compare(
     ['SquaredError', 'AbsoluteError']
     """
     folds, repeats, seed = (whole(n, v) for n, v in (("folds", folds), ("repeats", repeats), ("seed", seed)))
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise DataError(f"n_jobs must be a whole number other than 0, or None; not {n_jobs!r}")
     trained = model_of(model, l2)
     data = read_data(X, y, task=task, weight=weight, groups=groups, folds=folds, target_name=target_name)
     candidates, notes = choose_candidates(losses, data, trained)
-    fits = cross_validate(data, candidates, folds=folds, repeats=repeats, model=trained, seed=seed, progress=progress)
+    fits = cross_validate(
+        data,
+        candidates,
+        folds=folds,
+        repeats=repeats,
+        model=trained,
+        seed=seed,
+        n_jobs=n_jobs,
+        progress=progress,
+    )
 
     default = candidates[0]
     method = (*notes_on_parameters(candidates), _note_on_settings(fits, trained))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from statistics import median_low
 from typing import Any
 
 import numpy as np
+from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 import lossfn
@@ -28,7 +30,7 @@ from .units import in_units, training_units
 PRELIMINARY = Linear(l2=1e-3)
 
 # Fits to fewer rows are done before the kernels of all losses would be compiled.
-FEW_ROWS = 4000
+COMPILED_FROM = 4000
 
 Progress = Callable[[int, int], object]
 
@@ -41,6 +43,8 @@ class FoldFit:
     held_out: HeldOut
     loss: Any
     """The loss it was trained for, its parameters in units of the target."""
+    place: int
+    """Which of the settings the model had, counted from the simplest model."""
     setting: float
     """Strength of the penalty, or number of trees."""
     extreme: str
@@ -62,6 +66,18 @@ class Part:
     test_features: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """What all candidates share in one fold."""
+
+    split: Split
+    part: Part
+    inner: Sequence[Part]
+    """The training part, split once more for the choice of a setting; nothing where none is chosen."""
+    noise_scale: float
+    """Robust scale of the training residuals, 1 where no candidate asks for it."""
+
+
 def cross_validate(
     data: Dataset,
     candidates: Sequence[Candidate],
@@ -70,6 +86,7 @@ def cross_validate(
     repeats: int,
     model: Model,
     seed: int,
+    n_jobs: int | None = None,
     progress: Progress | None,
 ) -> dict[str, list[FoldFit]]:
     """Train and predict with every candidate in every fold.
@@ -84,6 +101,8 @@ def cross_validate(
         What is trained. Where it has several settings, each loss chooses its own by an inner cross-validation on that
         loss's own mean, in each fold of the first repeat; the other repeats, for which it would cost as much again,
         take the median of those choices.
+    n_jobs
+        Processes to work in, as scikit-learn counts them.
     progress
         Called with the number of fits done and to do.
 
@@ -93,76 +112,83 @@ def cross_validate(
         Candidate key to its fits, in the order of the folds.
     """
     splits = outer_splits(data, folds, repeats, seed)
-    # The matrices are small: linear algebra on several threads would spend its time waiting for the other threads.
-    with threadpool_limits(1, user_api="blas"), paths.forced("arrays") if data.rows < FEW_ROWS else nullcontext():
-        return _fit_folds(data, candidates, splits, model, seed, progress)
-
-
-def _fit_folds(
-    data: Dataset,
-    candidates: Sequence[Candidate],
-    splits: Sequence[Split],
-    model: Model,
-    seed: int,
-    progress: Progress | None,
-) -> dict[str, list[FoldFit]]:
     fits: dict[str, list[FoldFit]] = {candidate.key: [] for candidate in candidates}
-    places: dict[str, list[int]] = {candidate.key: [] for candidate in candidates}
-    total = len(splits) * len(candidates)
-    for number, split in enumerate(splits):
+    done = 0
+    # The first fold tells where the other choices begin, and the first repeat what the other repeats take.
+    for stage in (splits[:1], splits[1:folds], splits[folds:]):
+        earlier = {key: [fit.place for fit in found] for key, found in fits.items()}
+        tasks = (
+            delayed(_fit_fold)(data, candidate, fold, model, earlier[candidate.key])
+            for fold in _prepared(data, candidates, stage, model, seed)
+            for candidate in candidates
+        )
+        results = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+        for (_, candidate), fit in zip(product(stage, candidates), results, strict=True):
+            fits[candidate.key].append(fit)
+            done += 1
+            if progress is not None:
+                progress(done, len(splits) * len(candidates))
+    return fits
+
+
+def _prepared(
+    data: Dataset, candidates: Sequence[Candidate], splits: Sequence[Split], model: Model, seed: int
+) -> Iterator[Fold]:
+    """Prepare fold after fold, so that few of them are held in memory."""
+    needs_scale = any(candidate.needs_noise_scale for candidate in candidates)
+    for split in splits:
         part = _prepare(data, split.train, split.test)
         chooses = model.chooses and split.repeat == 0
         inner = [_prepare(data, *rows) for rows in inner_splits(data, split.train, seed)] if chooses else []
-        needs_scale = any(candidate.needs_noise_scale for candidate in candidates)
-        noise_scale = _noise_scale(data, part) if needs_scale else 1.0
-        for position, candidate in enumerate(candidates):
-            fit = _fit_fold(data, candidate, split, part, inner, noise_scale, model, places[candidate.key])
-            fits[candidate.key].append(fit)
-            if progress is not None:
-                progress(number * len(candidates) + position + 1, total)
-    return fits
+        with _suited_to(data.rows):
+            noise_scale = _noise_scale(data, part) if needs_scale else 1.0
+        yield Fold(split, part, inner, noise_scale)
 
 
 def _prepare(data: Dataset, train: IntArray, test: IntArray) -> Part:
     return Part(train, test, *prepare(data.features, data.weight, train, test))
 
 
-def _fit_fold(
-    data: Dataset,
-    candidate: Candidate,
-    split: Split,
-    part: Part,
-    inner: Sequence[Part],
-    noise_scale: float,
-    model: Model,
-    places: list[int],
-) -> FoldFit:
-    target, weight = data.target[part.train], data.weight[part.train]
-    base_rate = float(np.average(target, weights=weight))
-    odds = (1 - base_rate) / base_rate if data.task == "binary" else 1.0
-    wanted = candidate.with_estimates(noise_scale, odds)
-    scale = training_units(wanted, target, weight)
-    loss = in_units(wanted, scale.scale)
-    scaled = scale.apply(data.target)
-    settings = model.settings(loss, scaled[part.train], weight)
-    if split.repeat == 0:
-        places.append(_choose(candidate, loss, model, settings, scaled, data.weight, inner, places))
-    setting = settings[places[-1] if split.repeat == 0 else median_low(places)]
-    fitted = model.train(loss, setting, part.train_features, scaled[part.train], weight)
-    decision = fitted.decision(part.test_features)
-    held_weight = data.weight[part.test]
-    encoded = candidate.training_target(scaled[part.test])
-    gradient = np.abs(loss.gradient(decision, encoded, weight=held_weight, reduction="none"))
-    return FoldFit(
-        split=split,
-        held_out=HeldOut(data.target[part.test], held_weight, decision, _natural(loss, scale, decision)),
-        loss=wanted,
-        setting=setting,
-        extreme=_extreme(setting, settings),
-        gradient=gradient.reshape(len(gradient), -1).sum(axis=1),
-        base_rate=base_rate,
-        converged=fitted.converged,
-    )
+@contextmanager
+def _suited_to(rows: int) -> Iterator[None]:
+    """Compute as small problems are computed quickest."""
+    # The matrices are small: linear algebra on several threads would spend its time waiting for the other threads.
+    with threadpool_limits(1, user_api="blas"), paths.forced("arrays") if rows < COMPILED_FROM else nullcontext():
+        yield
+
+
+def _fit_fold(data: Dataset, candidate: Candidate, fold: Fold, model: Model, earlier: Sequence[int]) -> FoldFit:
+    """Train a candidate in one fold; `earlier` holds the places of the settings that it chose in folds before."""
+    with _suited_to(data.rows):
+        part, split = fold.part, fold.split
+        target, weight = data.target[part.train], data.weight[part.train]
+        base_rate = float(np.average(target, weights=weight))
+        odds = (1 - base_rate) / base_rate if data.task == "binary" else 1.0
+        wanted = candidate.with_estimates(fold.noise_scale, odds)
+        scale = training_units(wanted, target, weight)
+        loss = in_units(wanted, scale.scale)
+        scaled = scale.apply(data.target)
+        settings = model.settings(loss, scaled[part.train], weight)
+        if split.repeat == 0:
+            place = _choose(candidate, loss, model, settings, scaled, data.weight, fold.inner, earlier)
+        else:
+            place = median_low(earlier)
+        fitted = model.train(loss, settings[place], part.train_features, scaled[part.train], weight)
+        decision = fitted.decision(part.test_features)
+        held_weight = data.weight[part.test]
+        encoded = candidate.training_target(scaled[part.test])
+        gradient = np.abs(loss.gradient(decision, encoded, weight=held_weight, reduction="none"))
+        return FoldFit(
+            split=split,
+            held_out=HeldOut(data.target[part.test], held_weight, decision, _natural(loss, scale, decision)),
+            loss=wanted,
+            place=place,
+            setting=settings[place],
+            extreme=_extreme(settings[place], settings),
+            gradient=gradient.reshape(len(gradient), -1).sum(axis=1),
+            base_rate=base_rate,
+            converged=fitted.converged,
+        )
 
 
 def _choose(
@@ -178,7 +204,7 @@ def _choose(
     """Return the place of the setting under which the loss itself is smallest on rows held out of the training part.
 
     As a function of the setting that sum has one valley, so a walk downhill finds its bottom with a fraction of the
-    fits that the whole list would take. It begins where the walk of the fold before ended, whose rows are nearly the
+    fits that the whole list would take. It begins where the walk of the first fold ended, whose rows are nearly the
     same: `earlier` holds the places found so far.
     """
     if not model.chooses:
