@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs accuracy bench clean
+.PHONY: help demo demo-engel demo-flares test lint docs accuracy bench clean
 # A recipe that fails leaves no stamp behind.
 .DELETE_ON_ERROR:
 
@@ -42,14 +42,23 @@ $(VENV)/.stamp-dev: pyproject.toml constraints.txt $(VENV)/.stamp-pip
 	@$(PIP) install --editable . --group dev --constraint constraints.txt
 	@touch $@ $(VENV)/.stamp-cli
 
+# Both comparisons at once, each printed when it is done; one after the other where make cannot keep them apart.
+AT_ONCE := $(if $(filter output-sync,$(.FEATURES)),--jobs=2 --output-sync=target)
+
 demo: $(VENV)/.stamp-cli
 	@mkdir -p reports
-	@echo "1. What did a Belgian household of 1857 spend on food, given its income?"
-	@$(BIN)/lossfn compare examples/data/engel.csv --target foodexp --out reports/engel.html
-	@echo "2. Will this region of the Sun flare within a day?"
-	@$(BIN)/lossfn compare examples/data/solar_flares.csv --target flare --out reports/solar_flares.html
+	@echo "Comparing losses on two data sets, which takes about half a minute ..."
+	@$(MAKE) --no-print-directory $(AT_ONCE) demo-engel demo-flares
 	@echo "The reports, to be opened in a browser:"
 	@for report in engel solar_flares; do echo "  $(CURDIR)/reports/$$report.html"; done
+
+demo-engel:
+	@echo "What did a Belgian household of 1857 spend on food, given its income?"
+	@$(BIN)/lossfn compare examples/data/engel.csv --target foodexp --out reports/engel.html
+
+demo-flares:
+	@echo "Will this region of the Sun flare within a day?"
+	@$(BIN)/lossfn compare examples/data/solar_flares.csv --target flare --out reports/solar_flares.html
 
 lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff check .
