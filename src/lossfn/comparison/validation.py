@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
 import lossfn
 from lossfn.engine import paths
@@ -153,8 +153,15 @@ def _prepare(data: Dataset, train: IntArray, test: IntArray) -> Part:
 def _suited_to(rows: int) -> Iterator[None]:
     """Compute as small problems are computed quickest."""
     # The matrices are small: linear algebra on several threads would spend its time waiting for the other threads.
-    with threadpool_limits(1, user_api="blas"), paths.forced("arrays") if rows < COMPILED_FROM else nullcontext():
+    few = rows < COMPILED_FROM
+    with _linear_algebra().limit(limits=1), paths.forced("arrays") if few else nullcontext():
         yield
+
+
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    """Return the controls of the libraries of linear algebra; to find them takes milliseconds, as a small fit does."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _fit_fold(data: Dataset, candidate: Candidate, fold: Fold, model: Model, earlier: Sequence[int]) -> FoldFit:
