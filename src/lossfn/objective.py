@@ -78,7 +78,7 @@ class RowsTerm:
 
     def evaluate(self, scores: Array) -> tuple[float, Array, Callable[[], Array]]:
         """Return the mean, its gradient (n, K) and what computes its Hessian (n, K, K)."""
-        return *self.value_and_gradient(scores), lambda: self._hessian(scores)
+        return *self.value_and_gradient(scores), lambda: self.loss.hessian(scores, self.target, weight=self.weight)
 
     def value_and_gradient(self, scores: Array) -> tuple[float, Array]:
         """Return the mean and its gradient (n, K)."""
@@ -90,14 +90,6 @@ class RowsTerm:
         """Return the Hessian of each row times the move of its scores, (n, K)."""
         product: Array = self.loss.hessian_vector_product(scores, self.target, moves, weight=self.weight)
         return product
-
-    def _hessian(self, scores: Array) -> Array:
-        hessian = np.empty((*scores.shape, scores.shape[1]))
-        for column in range(scores.shape[1]):
-            unit = np.zeros_like(scores)
-            unit[:, column] = 1.0
-            hessian[:, :, column] = self.hessian_product(scores, unit)
-        return hessian
 
 
 def _predictions(scores: Array) -> Array:

@@ -77,10 +77,14 @@ def _newton(objective: LinearObjective, start: Array, tolerance: float, max_step
     """
     point = objective.at(start)
     first = point
+    # Heads differ in units (a mean and a log-variance): the curvature at the first point puts them on one scale.
+    curvature = np.abs(np.einsum("nhh->h", first.row_hessian()))
+    units = 1.0 / np.sqrt(np.where(curvature > 0.0, curvature, 1.0))
     radius = np.inf
     for steps in range(1, max_steps + 1):
         worthwhile = tolerance * max(abs(point.value), SMALLEST_SHARE * abs(first.value))
-        model = _QuadraticModel(objective, point, first)
+        rounding = max(first.gradient_rounding, point.gradient_rounding)
+        model = _QuadraticModel(objective, point, units, rounding)
         while True:
             step, is_unrestricted = model.minimum_within(radius)
             predicted = model.decrease(step)
@@ -116,20 +120,17 @@ class _QuadraticModel:
     There the minimum within any radius costs next to nothing.
     """
 
-    def __init__(self, objective: LinearObjective, point: Point, first: Point) -> None:
-        # Heads differ in units (a mean and a log-variance): the curvature at the first point puts them on one scale.
-        curvature = np.abs(np.einsum("nhh->h", first.row_hessian()))
-        unit = 1.0 / np.sqrt(np.where(curvature > 0.0, curvature, 1.0))
-        self.units = np.repeat(unit, point.parameters.shape[1])
+    def __init__(self, objective: LinearObjective, point: Point, units: Array, rounding: float) -> None:
+        """Take the unit of the parameters of each head, and the size of rounding errors of a gradient."""
+        self.units = np.repeat(units, point.parameters.shape[1])
         self.shape = point.parameters.shape
         scaled = self.units[:, None] * objective.hessian(point) * self.units
         self.eigenvalues, self.vectors = np.linalg.eigh(scaled)
         self.slopes = self.vectors.T @ (self.units * point.gradient.ravel())
         self.largest = float(np.abs(self.eigenvalues).max())
         # Along a null direction of the features both curvature and slope are rounding errors: stay put.
-        rounding = max(first.gradient_rounding, point.gradient_rounding) * float(unit.max())
         is_flat = np.abs(self.eigenvalues) <= EPSILON * len(self.slopes) * self.largest
-        absent = is_flat & (np.abs(self.slopes) <= rounding)
+        absent = is_flat & (np.abs(self.slopes) <= rounding * units.max())
         self.eigenvalues[absent], self.slopes[absent] = self.largest, 0.0
         self.steepest = float(np.linalg.norm(self.slopes))
         # Without curvature to tell how far to go: as far as the slope would need to bring the objective to zero.
