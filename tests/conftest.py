@@ -29,14 +29,20 @@ hypothesis.settings.load_profile("lossfn")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give all workers, and the processes that tests start, one cache folder, kept until the engine changes.
+    """Set what all workers, and the processes that tests start, have in common.
 
-    Compiling kernels takes nearly half of the time. ``pytest --cache-clear`` compiles them anew.
+    That is one cache folder, kept until the engine changes, because compiling kernels takes a third of the time;
+    ``pytest --cache-clear`` compiles them anew.
     """
     # Known to pytest-xdist, which need not be there.
     config.addinivalue_line("markers", "xdist_group(name): tests that one process runs")
     if hasattr(config, "workerinput"):
         return
+    # JAX compiles for each test anew. What is tested are the operations that it is given, not how it optimises them.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    if config.getoption("numprocesses", None):
+        # Each worker has a processor to itself: threads that wait by spinning would take it from the other worker.
+        os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     if getattr(config, "cache", None) is None:
         folder = Path(tempfile.mkdtemp(prefix="lossfn-tests-"))
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -276,16 +277,28 @@ print(float(value).hex(), gradient.sum().hex())
 
 
 @pytest.fixture(scope="module")
-def numbers():
-    return run_python(NUMBERS)
+def filled(tmp_path_factory):
+    """Return a new cache folder after a process has filled it, and what that process printed."""
+    folder = tmp_path_factory.mktemp("cache") / "new" / "folder"
+    return folder, run_python(NUMBERS, LOSSFN_CACHE_DIR=str(folder))
 
 
-def test_a_damaged_cache_is_derived_again(tmp_path, numbers):
-    assert run_python(NUMBERS, LOSSFN_CACHE_DIR=str(tmp_path)) == numbers
-    (stored,) = tmp_path.glob("*.json")
+@pytest.fixture
+def kept(filled, tmp_path):
+    """Return a copy of the folder, which a test may damage."""
+    return shutil.copytree(filled[0], tmp_path / "kept")
+
+
+@pytest.fixture
+def numbers(filled):
+    return filled[1]
+
+
+def test_a_damaged_cache_is_derived_again(kept, numbers):
+    (stored,) = kept.glob("*.json")
     intact = stored.read_text()
     stored.write_text(intact[:100])
-    assert run_python(NUMBERS, LOSSFN_CACHE_DIR=str(tmp_path)) == numbers
+    assert run_python(NUMBERS, LOSSFN_CACHE_DIR=str(kept)) == numbers
     assert stored.read_text() == intact
 
 
@@ -302,11 +315,10 @@ def test_any_damage_counts_as_absent(monkeypatch, damage):
     assert definition.known(_Recorded("a key that nobody has")) is None
 
 
-def test_damaged_source_of_a_kernel_is_written_again(tmp_path, numbers):
-    run_python(NUMBERS, LOSSFN_CACHE_DIR=str(tmp_path))
-    (kernel,) = tmp_path.glob("lossfn_*.py")
+def test_damaged_source_of_a_kernel_is_written_again(kept, numbers):
+    (kernel,) = kept.glob("lossfn_*.py")
     kernel.write_text("raise SystemExit")
-    assert run_python(NUMBERS, LOSSFN_CACHE_DIR=str(tmp_path)) == numbers
+    assert run_python(NUMBERS, LOSSFN_CACHE_DIR=str(kept)) == numbers
 
 
 def test_without_a_usable_folder_kernels_live_in_memory(tmp_path, numbers):
@@ -334,10 +346,8 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
         cache.folder.cache_clear()
 
 
-def test_a_new_folder_is_private(tmp_path):
-    folder = tmp_path / "new" / "folder"
-    run_python(NUMBERS, LOSSFN_CACHE_DIR=str(folder))
-    assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
+def test_a_new_folder_is_private(filled):
+    assert stat.S_IMODE(filled[0].stat().st_mode) & 0o077 == 0
 
 
 def test_processes_that_start_on_an_empty_cache_agree(tmp_path, numbers):

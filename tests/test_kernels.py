@@ -262,8 +262,8 @@ print("threads", threads.limit(), file=sys.stderr)
 
 
 def test_any_number_of_threads_gives_the_same_bits():
-    printed = {count: run_python(BITS, NUMBA_NUM_THREADS=count) for count in ("1", "2", "4")}
-    assert printed["1"] == printed["2"] == printed["4"]
+    printed = {count: run_python(BITS, NUMBA_NUM_THREADS=count) for count in ("1", "3")}
+    assert printed["1"] == printed["3"]
     assert len(printed["1"].splitlines()) == 4
 
 

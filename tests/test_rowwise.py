@@ -277,11 +277,13 @@ def test_masked_is_deleted_and_weight_is_repetition(
     index[(weight == 0) | ~mask] = -100
     spoiled_target = type(target)(index, *target[1:]) if isinstance(target, tuple) else index
     kept = np.repeat(np.flatnonzero(mask), weight[mask])
+    # The kernel that reads weights is compiled anyway.
+    ones = {"weight": np.ones(len(kept))} if path == "kernel" else {}
     with paths.forced(path):
         value, gradient, diagonal, block = everything(
             loss, spoiled, spoiled_target, weight=weight.astype(float), mask=mask, reduction=reduction
         )
-        plain = everything(loss, scores[kept], take(target, kept), reduction=reduction)
+        plain = everything(loss, scores[kept], take(target, kept), **ones, reduction=reduction)
     np.testing.assert_allclose(value, plain[0], rtol=1e-12)
     for found, expected in zip((gradient, diagonal, block), plain[1:], strict=True):
         summed = np.zeros_like(found)
@@ -312,7 +314,7 @@ def test_kernels_agree_with_array_code(loss: Any) -> None:
             with paths.forced(path):
                 value, gradient = loss.value_and_gradient(converted, target, weight=weight)
                 results[path] = [value, gradient]
-                if loss in FEW:
+                if loss in FEW and dtype == np.float32:
                     results[path] += [loss(converted, target), loss.elementwise(converted, target)]
         for path in ("kernel", "threads"):
             for found, expected in zip(results[path], results["arrays"], strict=True):
