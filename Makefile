@@ -66,7 +66,8 @@ lint: $(VENV)/.stamp-dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	# In the order of files: the long simulations are not left to the end, where one worker would wait for the other.
+	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 docs: $(VENV)/.stamp-dev
 	$(BIN)/python -m lossfn.reference.definitions src/lossfn/engine/definitions.jsonl

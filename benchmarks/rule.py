@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.points import Points
-from lossfn import PointwiseLoss, fields
+from lossfn import PointwiseLoss, SymmetricAbsolutePercentageError, fields
 
 
 class Claim(NamedTuple):
@@ -58,6 +58,7 @@ CROSSING = "rounded residual across a kink"
 OVERFLOW = "residual beyond the dtype"
 SCALED_OVERFLOW = "scaled residual beyond the dtype"
 SCALED_UNDERFLOW = "subnormal scaled residual"
+SHARE_UNDERFLOW = "subnormal share of the target"
 RECIPROCAL_OVERFLOW = "log-probability next to 0"
 INFINITE_CURVATURE = "infinite curvature at a tie"
 HIDDEN = "derivative beside an astronomical value"
@@ -73,6 +74,8 @@ REASONS = {
     "accepted, although the exact result is a little inside the range, and 0 where the pull has faded.",
     SCALED_UNDERFLOW: "The residual divided by a scale above 1 is subnormal and has lost digits, although the exact "
     "result is a little above the subnormal numbers.",
+    SHARE_UNDERFLOW: "The target divided by the mean size of target and prediction is subnormal and has lost digits, "
+    "although the exact derivative, divided by that size once more, is a little above the subnormal numbers.",
     RECIPROCAL_OVERFLOW: "The reciprocal of a log-probability so near to 0, or its square, is larger than the largest "
     "number: an infinity is accepted even where a label next to 1 brings the exact derivative back into range.",
     INFINITE_CURVATURE: "The second derivative grows without bound towards a tie. There it is infinite, which no "
@@ -122,6 +125,10 @@ def reasons(loss: PointwiseLoss, points: Points) -> list[str]:
     if scale != 1.0:
         found[(scaled != 0) & (np.abs(scaled) < smallest)] = SCALED_UNDERFLOW
         found[np.isinf(scaled)] = SCALED_OVERFLOW
+    if isinstance(loss, SymmetricAbsolutePercentageError):
+        size, target_size = np.abs(points.heads[:, 0]), np.abs(points.target)
+        # By a size above 1 what is subnormal stays so.
+        found[(target_size > 0) & (target_size < smallest * size / 2) & (size < 2)] = SHARE_UNDERFLOW
     found[np.isinf(residual)] = OVERFLOW
     if loss.smoothness == 1 and loss.gradient_lipschitz is None:
         found[residual == 0] = INFINITE_CURVATURE

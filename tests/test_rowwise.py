@@ -250,8 +250,9 @@ def test_long_rows_gather_no_rounding_errors(path: str) -> None:
         for path in ("arrays", "kernel")
         for loss in DEFAULTS
         if path == "arrays" or loss in FEW
-        # Only softmax losses smooth labels.
+        # Only softmax losses smooth labels; their kernels do it alike.
         for smoothing in ((0.0, 0.1) if isinstance(loss, lossfn.SoftmaxLoss) else (0.0,))
+        if path == "arrays" or not smoothing or loss == FEW[0]
     ],
 )
 @pytest.mark.parametrize("settings", COMBINATIONS, ids=str)
@@ -303,8 +304,8 @@ def test_zero_total_weight_gives_zero(loss: Any) -> None:
 @every_variant
 def test_kernels_agree_with_array_code(loss: Any) -> None:
     scores, target = draw(loss, 700)
-    weight = np.random.default_rng(2).random(700) if loss in FEW else None
-    # Compiling takes the time: another setting, and values alone, differ from the default by little of a kernel.
+    # Compiling takes the time: another setting, and values alone, differ from the default by little of a kernel; those
+    # that read weights are compared where rows are masked.
     for dtype, tolerance in ((np.float64, 1e-13), (np.float32, 2e-6)):
         if dtype == np.float64 and loss not in DEFAULTS:
             continue
@@ -312,7 +313,7 @@ def test_kernels_agree_with_array_code(loss: Any) -> None:
         results: dict[str, list[Any]] = {}
         for path in ("arrays", "kernel", "threads"):
             with paths.forced(path):
-                value, gradient = loss.value_and_gradient(converted, target, weight=weight)
+                value, gradient = loss.value_and_gradient(converted, target)
                 results[path] = [value, gradient]
                 if loss in FEW and dtype == np.float32:
                     results[path] += [loss(converted, target), loss.elementwise(converted, target)]
@@ -344,7 +345,7 @@ def test_rows_of_any_length(loss: Any, classes: int) -> None:
         pytest.param(loss, path, id=f"{label(loss)}-{path}")
         for path in ("arrays", "kernel")
         for loss in SOFTMAX
-        if path == "arrays" or loss in FEW
+        if path == "arrays" or loss == FEW[0]
     ],
 )
 def test_indices_one_hot_and_distributions_mean_the_same(loss: Any, path: str) -> None:
@@ -437,8 +438,8 @@ def test_focal_without_focus_is_cross_entropy_to_the_last_bit() -> None:
 
 def test_two_classes_equal_the_binary_losses() -> None:
     rng = np.random.default_rng(0)
-    logit, index = 5 * rng.normal(size=300), rng.integers(0, 2, 300)
-    scores = np.stack([np.zeros(300), logit], axis=-1)
+    logit, index = 5 * rng.normal(size=200), rng.integers(0, 2, 200)
+    scores = np.stack([np.zeros(200), logit], axis=-1)
     pairs = [
         (lossfn.CrossEntropy(), lossfn.BinaryCrossEntropy()),
         (lossfn.CrossEntropy(label_smoothing=0.2), lossfn.BinaryCrossEntropy(label_smoothing=0.2)),
