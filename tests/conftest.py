@@ -22,6 +22,7 @@ import lossfn
 from lossfn import fields
 from lossfn.engine import paths
 from lossfn.engine.cache import engine_version
+from lossfn.losses.likelihood import Likelihood
 from lossfn.registry import sample
 
 hypothesis.settings.register_profile("lossfn", deadline=None, max_examples=30, derandomize=True, database=None)
@@ -93,10 +94,16 @@ def distinct(losses: list[Any]) -> list[Any]:
 
 
 DEFINITIONS = distinct(VARIANTS)
+# Settings that all likelihoods share change the same lines of each: the kernels of one show what they do.
+COMPILED = [
+    loss for loss in DEFINITIONS
+    if loss in DEFAULTS or isinstance(loss, lossfn.GaussianNLL) or not isinstance(loss, Likelihood)
+]  # fmt: skip
 
 every_variant = pytest.mark.parametrize("loss", VARIANTS, ids=label)
 every_loss = pytest.mark.parametrize("loss", DEFAULTS, ids=label)
 every_definition = pytest.mark.parametrize("loss", DEFINITIONS, ids=label)
+every_compiled_definition = pytest.mark.parametrize("loss", COMPILED, ids=label)
 
 # One residual loss, one with several heads, one with labels: for what does not depend on the formula.
 FEW = [lossfn.Huber(delta=0.7), lossfn.GaussianNLL(), lossfn.BinaryFocal(gamma=2.0, alpha=0.25)]

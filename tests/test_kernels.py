@@ -13,7 +13,7 @@ from conftest import (
     assert_close,
     draw,
     each_part,
-    every_definition,
+    every_compiled_definition,
     every_loss,
     label,
     parts_of,
@@ -56,7 +56,7 @@ def test_weighted_and_masked_kernels_agree_with_the_expression(loss):
 
 
 # The kernel that tests of accuracy compile, too: there on extreme numbers, here on many.
-@every_definition
+@every_compiled_definition
 def test_plain_kernels_agree_with_the_expression(loss):
     pred, target = draw(loss, 600)
     value, gradient, hessian = plainly("arrays", loss, pred, target)
