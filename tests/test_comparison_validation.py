@@ -307,7 +307,7 @@ def test_same_seed_same_numbers():
 
 def test_processes_change_no_number():
     X, y = regression_data()
-    losses = ["Huber", lossfn.Huber(delta=0.5) + lossfn.SquaredError()]
+    losses = [lossfn.Huber(delta=0.5) + lossfn.SquaredError()]
     alone, together = (compare(X, y, losses=losses, folds=3, repeats=2, n_jobs=jobs) for jobs in (1, 2))
     assert alone.to_json() == together.to_json()
 
