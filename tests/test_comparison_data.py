@@ -89,9 +89,9 @@ REFUSED = {
     "groups of another length": ({"groups": [1, 2]}, "groups has 2 rows but the features have 40"),
     "negative weight": (
         {"weight": [-1.0] + [1.0] * 39},
-        r"weight is negative in 1 of 40 rows \(row 0, counting from 0\)",
+        r"weight is negative in 1 of 40 rows: '-1.0' \(row 0, counting from 0\)",
     ),
-    "missing weight": ({"weight": [np.nan] + [1.0] * 39}, "weight is not a finite number in 1 of 40 rows"),
+    "missing weight": ({"weight": [np.nan] + [1.0] * 39}, "weight is not a finite number in 1 of 40 rows: 'nan'"),
     "weights of zero": ({"weight": np.zeros(ROWS)}, "all weights are zero"),
     "infinite feature": (
         {"features": X.assign(b=X["b"].where(X.index != 7, np.inf))},

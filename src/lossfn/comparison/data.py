@@ -172,7 +172,9 @@ def _read_weight(weight: Any, rows: int) -> FloatArray:
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     for bad, complaint in ((~np.isfinite(values), "not a finite number"), (values < 0, "negative")):
         if bad.any():
-            raise DataError(f"weight is {complaint} in {bad.sum()} of {rows} rows{first_rows(np.flatnonzero(bad))}")
+            name = "weight" if column.name is None else f"weight {column.name!r}"
+            cells = f"{str(column[bad].iloc[0])!r}{first_rows(np.flatnonzero(bad))}"
+            raise DataError(f"{name} is {complaint} in {bad.sum()} of {rows} rows: {cells}")
     if not values.any():
         raise DataError("all weights are zero")
     return values
