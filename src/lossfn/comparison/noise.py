@@ -70,12 +70,12 @@ def judge_noise(residuals: FloatArray, seed: int) -> NoiseEvidence | None:
     fits = {model: _fit(model, scaled) for model in LIKELIHOOD_OF}
     degrees = fits["Student-t"][0]
     parameters = {model: (*fit[:-2], fit[-2] * unit, fit[-1] * unit) for model, fit in fits.items()}
-    name = f"Student-t with {degrees:.1f} degrees of freedom" if best == "Student-t" else best
+    name = f"{best} noise" + (f" with {degrees:.1f} degrees of freedom" if best == "Student-t" else "")
     rival = max((model for model in scores if model != best), key=scores.__getitem__)
     ahead = scores[best] - scores[rival]
     versus = f"{abs(ahead):.3f} {'ahead of' if ahead > 0 else 'behind'} {rival}"
     sentence = (
-        f"{name} noise fits the held-out residuals best (mean log density {scores[best]:.3f}, {versus}"
+        f"{name} fits the held-out residuals best (mean log density {scores[best]:.3f}, {versus}"
         f"{'' if ahead > 0 else ', not enough for its third parameter'}); its likelihood is {LIKELIHOOD_OF[best]}."
     )
     return NoiseEvidence(scores, best, float(degrees), sentence, parameters)
