@@ -65,8 +65,8 @@ lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# In the order of files: the long simulations are not left to the end, where one worker would wait for the other.
 test: lint
-	# In the order of files: the long simulations are not left to the end, where one worker would wait for the other.
 	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 docs: $(VENV)/.stamp-dev

@@ -44,4 +44,9 @@ def advice(cell: Any) -> str:
 def described(column: pd.Series[Any], bad: npt.NDArray[np.bool_]) -> str:
     """Return how many cells are no numbers, which, and what the first of them holds."""
     count = f"{bad.sum()} of {len(column)} cells {'is no number' if bad.sum() == 1 else 'are no numbers'}"
-    return f"{count}: {str(column[bad].iloc[0])!r}{first_rows(column.index.to_numpy()[bad])}"
+    return f"{count}: {first_of(column, bad)}"
+
+
+def first_of(column: pd.Series[Any], bad: npt.NDArray[np.bool_]) -> str:
+    """Return what the first of some cells holds, and where they are."""
+    return f"{str(column[bad].iloc[0])!r}{first_rows(column.index.to_numpy()[bad])}"

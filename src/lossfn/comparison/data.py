@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .cells import LARGEST, SMALLEST, advice, described, not_numbers, share_of_numbers
+from .cells import LARGEST, SMALLEST, advice, described, first_of, not_numbers, share_of_numbers
 from .features import Features, read_features
 from .formatting import count
 from .preparation import robust_scale
@@ -173,8 +173,7 @@ def _read_weight(weight: Any, rows: int) -> FloatArray:
     for bad, complaint in ((~np.isfinite(values), "not a finite number"), (values < 0, "negative")):
         if bad.any():
             name = "weight" if column.name is None else f"weight {column.name!r}"
-            cells = f"{str(column[bad].iloc[0])!r}{first_rows(np.flatnonzero(bad))}"
-            raise DataError(f"{name} is {complaint} in {bad.sum()} of {rows} rows: {cells}")
+            raise DataError(f"{name} is {complaint} in {bad.sum()} of {rows} rows: {first_of(column, bad)}")
     if not values.any():
         raise DataError("all weights are zero")
     return values
