@@ -212,6 +212,10 @@ def _constant(settings: dict[str, Any], data: Any, start: Array) -> Any:
     def towards_start(scores: Any, _: Any) -> tuple[np.ndarray, np.ndarray]:
         return scores - start.astype(scores.dtype), np.ones_like(scores)
 
-    unshrunk = {"learning_rate": 1.0, "reg_lambda": 0.0, "max_depth": 1, "nthread": settings.get("nthread", 0)}
-    same = {name: settings[name] for name in ("num_target", "base_score", "disable_default_eval_metric")}
-    return import_engine("xgboost").train({**unshrunk, **same}, data, 1, obj=towards_start)
+    unshrunk = {"learning_rate": 1.0, "reg_lambda": 0.0, "nthread": settings.get("nthread", 0)}
+    kept = ("num_target", "base_score", "booster", "disable_default_eval_metric")
+    same = {name: settings[name] for name in kept if name in settings}
+    xgboost = import_engine("xgboost")
+    trained = xgboost.train({**unshrunk, **same}, data, 1, obj=towards_start)
+    # Its trees alone: a booster hands its settings on to those that continue it, and these would not be penalised.
+    return xgboost.Booster(model_file=trained.save_raw())
