@@ -78,10 +78,12 @@ def sum_other_columns(columns: Any, classes: int, others: Any) -> None:
     """Write for each row the sum of its exponentials but for one that is 1."""
     prefer_wide_vectors()
     count = others.size
-    rest = np.zeros(count)
+    rest, ones = np.empty(count), np.empty(count, columns.dtype)
     # Numbers of another type would make doubles of floats before they are compared.
     zero, one = columns.dtype.type(0), columns.dtype.type(1)
-    ones = np.full(count, -one)
+    # Numba's zeros and full would take half a second longer to compile.
+    for row in range(count):
+        rest[row], ones[row] = 0.0, -one
     for j in range(classes):
         column = columns[j * count : (j + 1) * count]
         for row in range(count):
