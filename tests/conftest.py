@@ -23,7 +23,6 @@ import lossfn
 from lossfn import fields
 from lossfn.engine import paths
 from lossfn.engine.cache import engine_version
-from lossfn.losses.likelihood import Likelihood
 from lossfn.registry import sample
 
 hypothesis.settings.register_profile("lossfn", deadline=None, max_examples=30, derandomize=True, database=None)
@@ -115,15 +114,12 @@ def covering(losses: list[Any]) -> list[Any]:
     return chosen
 
 
-# Whose kernels the tests compile, which takes the time: in single precision those of each primitive, because array code
-# has the same formulas; of the settings that all likelihoods share, which change the same lines of each, those of one.
+# Whose kernels the tests compile, which takes the time: in double precision those of each loss; of other settings, and
+# in single precision, those that hold each primitive, because array code has the same formulas.
 COMPILED = {
     "float32": covering(DEFAULTS),
-    "float64": [
-        loss for loss in DEFINITIONS
-        if loss in DEFAULTS or isinstance(loss, lossfn.GaussianNLL) or not isinstance(loss, Likelihood)
-    ],
-}  # fmt: skip
+    "float64": distinct([*DEFAULTS, *covering(DEFINITIONS)]),
+}
 
 every_variant = pytest.mark.parametrize("loss", VARIANTS, ids=label)
 every_loss = pytest.mark.parametrize("loss", DEFAULTS, ids=label)
@@ -141,6 +137,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         loss = item.callspec.params.get("loss") if hasattr(item, "callspec") else None
         group = type(loss).__name__ if isinstance(loss, lossfn.Loss) else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture
+def array_code() -> Iterator[None]:
+    """Compute without kernels, which are compared elsewhere, and tensors as accelerators do: by their operations."""
+    with paths.forced("arrays"):
+        yield
 
 
 # ---- data ---------------------------------------------------------------------------------------------------------

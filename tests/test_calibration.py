@@ -30,6 +30,9 @@ from lossfn.calibration import (
 from lossfn.calibration.exact import UNIT, exact_sums
 from lossfn.numerics import softmax
 
+# Compiling kernels would take longer than what is tested here.
+pytestmark = pytest.mark.usefixtures("array_code")
+
 BRIER = lossfn.SquaredError()
 LOG_SCORE = lossfn.BinaryCrossEntropy(inputs="probabilities")
 ARRAYS = ("edges", "counts", "weight", "mean_probability", "frequency", "effective_counts", "low", "high")

@@ -25,6 +25,9 @@ from lossfn.calibration import (
     expected_calibration_error,
 )
 
+# Compiling kernels would take longer than what is tested here.
+pytestmark = pytest.mark.usefixtures("array_code")
+
 EVERY = [
     TemperatureScaling(),
     VectorScaling(l2=0.1),

@@ -32,7 +32,6 @@ from lossfn import (
     PseudoHuber,
     fields,
 )
-from lossfn.engine import paths
 
 torch = pytest.importorskip("torch")
 jax = pytest.importorskip("jax")
@@ -58,17 +57,10 @@ def x64():
         yield
 
 
-@pytest.fixture
-def operations():
-    """Compute tensors by operations of PyTorch, as on accelerators; test_torch.py compares them with kernels."""
-    with paths.forced("arrays"):
-        yield
-
-
 # ---- PyTorch: values and derivatives ------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("operations")
+@pytest.mark.usefixtures("array_code")
 @a_few_losses
 def test_torch_gradcheck(loss):
     pred, target = draw(loss, 5, seed=7)
@@ -87,7 +79,7 @@ def product_with(hessian, vector):
     return hessian * vector if vector.ndim == 1 else np.einsum("nij,nj->ni", hessian, vector)
 
 
-@pytest.mark.usefixtures("operations")
+@pytest.mark.usefixtures("array_code")
 @every_definition
 def test_torch_differentiates_to_the_numbers_of_numpy(loss):
     pred, target = spoil(*draw(loss, 5), ~MASK | (WEIGHT == 0))
@@ -110,7 +102,7 @@ def test_torch_differentiates_to_the_numbers_of_numpy(loss):
     assert_close(product.numpy(), wanted, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.usefixtures("operations")
+@pytest.mark.usefixtures("array_code")
 @every_definition
 def test_torch_computes_the_numbers_of_numpy_special_ones_among_them(loss):
     pred, target, expected = special(loss)
@@ -130,7 +122,7 @@ def test_torch_computes_the_numbers_of_numpy_special_ones_among_them(loss):
         assert_close(loss.inverse_link(p).numpy(), loss.inverse_link(pred))
 
 
-@pytest.mark.usefixtures("operations")
+@pytest.mark.usefixtures("array_code")
 @every_definition
 def test_what_autograd_makes_of_value_and_gradient_is_the_derived_gradient(loss):
     # At 0 and at kinks, autograd of the formulas themselves would be wrong.

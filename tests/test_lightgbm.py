@@ -36,6 +36,9 @@ from lossfn.boosting import BoostedClassifier, BoostedRegressor, LightGBMMetric,
 from lossfn.boosting.curvature import default_curvature
 from lossfn.boosting.lightgbm import LightGBMEngine, add_to_scores
 
+# Compiling kernels would take longer than what is tested here.
+pytestmark = pytest.mark.usefixtures("array_code")
+
 VERSION = tuple(map(int, lightgbm.__version__.split(".")[:2]))
 ROWS = 400
 SETTINGS = {

@@ -41,8 +41,10 @@ from lossfn.comparison.candidates import choose_candidates
 from lossfn.comparison.data import read_data
 from lossfn.comparison.models import Linear
 from lossfn.comparison.scores import MULTICLASS_SCORES, HeldOut
-from lossfn.engine import paths
 from lossfn.sklearn import LinearClassifier, LinearRegressor
+
+# Compiling kernels would take longer than what is tested here.
+pytestmark = pytest.mark.usefixtures("array_code")
 
 Array = Any
 
@@ -78,13 +80,10 @@ def test_cross_entropy_equals_multinomial_logistic_regression(l2: float) -> None
 @pytest.mark.parametrize("loss", [SoftmaxFocal(), GeneralizedCrossEntropy(), CrossEntropy(z_loss=0.1)], ids=repr)
 def test_the_gradient_of_the_documented_objective_vanishes(loss: RowwiseLoss) -> None:
     features, labels, weight = wine()
-    # Kernels are compared with array code elsewhere.
-    with paths.forced("arrays"):
-        model = LinearClassifier(loss, l2=0.01, tol=1e-12).fit(features, labels, weight)
+    model = LinearClassifier(loss, l2=0.01, tol=1e-12).fit(features, labels, weight)
 
     def objective(coef: Array, intercept: Array) -> float:
-        with paths.forced("arrays"):
-            rows = loss.elementwise(features @ coef.T + intercept, labels)
+        rows = loss.elementwise(features @ coef.T + intercept, labels)
         return float(np.average(rows, weights=weight) + 0.005 * np.sum(coef**2))
 
     assert model.objective_ == pytest.approx(objective(model.coef_, model.intercept_), rel=1e-12)

@@ -39,6 +39,9 @@ from lossfn import (
     robust_scale,
 )
 
+# Compiling kernels would take longer than what is tested here.
+pytestmark = pytest.mark.usefixtures("array_code")
+
 RESIDUALS = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 60), -np.geomspace(1e-3, 1e3, 60)])
 ZERO = np.zeros_like(RESIDUALS)
 
