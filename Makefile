@@ -1,10 +1,11 @@
 # Needs python3 (3.11 or newer), pip and make; everything else is installed into .venv.
 #
-#   make demo      compare losses on the two data sets in examples/data, reports in reports/
-#   make test      lint, types and the whole test suite
-#   make docs      derived definitions, docs/losses, docs/dictionary.md, own_loss.md, beyond_losses.md, lists of losses
-#   make accuracy  the accuracy table of docs/accuracy.md
-#   make bench     the speed tables of docs/benchmarks.md
+#   make demo         compare losses on the two data sets in examples/data, reports in reports/
+#   make test         lint, types and the whole test suite
+#   make test-oldest  the tests of boosting beside the oldest engines that it supports
+#   make docs         derived definitions, docs/losses, dictionary.md, own_loss.md, beyond_losses.md, lists of losses
+#   make accuracy     the accuracy table of docs/accuracy.md
+#   make bench        the speed tables of docs/benchmarks.md
 #
 # Another interpreter: make test PYTHON=python3.13
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-engel demo-flares test lint docs accuracy bench clean
+.PHONY: help demo demo-engel demo-flares test test-oldest lint docs accuracy bench clean
 # A recipe that fails leaves no stamp behind.
 .DELETE_ON_ERROR:
 
@@ -68,6 +69,18 @@ lint: $(VENV)/.stamp-dev
 # In the order of files: the long simulations are not left to the end, where one worker would wait for the other.
 test: lint
 	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+# Where Python looks before it looks into the environment, in which the newest engines stay.
+OLDEST := $(VENV)/oldest
+
+$(OLDEST)/.stamp: oldest-engines.txt $(VENV)/.stamp-dev
+	@echo "Installing the oldest engines into $(OLDEST) ..."
+	@rm -rf $(OLDEST)
+	@$(PIP) install --no-deps --target $(OLDEST) --requirement oldest-engines.txt
+	@touch $@
+
+test-oldest: $(OLDEST)/.stamp
+	PYTHONPATH=$(CURDIR)/$(OLDEST) $(BIN)/pytest -n 2 --dist loadgroup tests/test_*boost*.py tests/test_lightgbm.py
 
 docs: $(VENV)/.stamp-dev
 	$(BIN)/python -m lossfn.reference.definitions src/lossfn/engine/definitions.jsonl

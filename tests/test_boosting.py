@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import importlib
+import importlib.metadata
 import pickle
 import sys
 import warnings
@@ -61,6 +61,8 @@ def classifier(loss: lossfn.Loss | None, engine: str, **params: object) -> Boost
 
 @pytest.mark.parametrize("name", ["estimators", "objective", *ENGINES])
 def test_examples_in_docstrings_run(name: str) -> None:
+    if name == "lightgbm" and tuple(map(int, importlib.metadata.version(name).split(".")[:2])) < (4, 5):
+        pytest.skip("LightGBM prints warnings before 4.5, whatever its verbosity, where the objective is one's own")
     results = doctest.testmod(importlib.import_module(f"lossfn.boosting.{name}"))
     assert results.attempted > 0
     assert results.failed == 0

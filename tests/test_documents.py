@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import lossfn
+from lossfn.boosting.engines import ENGINES
 from lossfn.engine.primitives import PRIMITIVES
 from lossfn.reference import listing, vocabulary
 
@@ -74,3 +75,12 @@ def test_the_readme_lists_every_extra() -> None:
     listed = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert listed == set(declared)
+
+
+def test_the_oldest_engines_that_are_tested_are_those_that_the_extras_admit() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    pins = re.findall(r"^(\w+)\S*==(.*)$", (ROOT / "oldest-engines.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {engine for engine, _ in pins} == ENGINES.keys()
+    for engine, version in pins:
+        (lowest,) = (text.partition(">=")[2] for text in extras[engine] if text.startswith(engine))
+        assert f"{version}.".startswith(f"{lowest}."), f"{engine}: {version} is tested and {lowest} admitted"
