@@ -155,7 +155,7 @@ class Loss:
         """
         options = {"reduction": reduction, "denominator": denominator}
         if tensors.is_being_compiled():
-            return _as_node(self, "__call__", pred, target, weight=weight, mask=mask, **options)
+            return tensors.as_node(self, "__call__", pred, target, weight=weight, mask=mask, **options)
         checks.check_reduction(type(self).__name__, reduction, denominator)
         if getattr(pred, "requires_grad", False) and self._has_kernel("value_and_gradient"):
             others = (weight, mask, *target) if isinstance(target, tuple) else (weight, mask, target)
@@ -237,7 +237,7 @@ class Loss:
         """
         if tensors.is_being_compiled():
             options = {"weight": weight, "mask": mask, "reduction": reduction, "denominator": denominator}
-            node: tuple[Any, Any] = _as_node(self, "value_and_gradient", pred, target, **options, out=out)
+            node: tuple[Any, Any] = tensors.as_node(self, "value_and_gradient", pred, target, **options, out=out)
             return node
         owner = type(self).__name__
         checks.check_reduction(owner, reduction, denominator)
@@ -327,7 +327,7 @@ class Loss:
         """Return what a kind of kernel computes; of elements, which come first, their reduction."""
         if tensors.is_being_compiled():
             options = (weight, mask, reduction, denominator)
-            node: tuple[Any, ...] = _as_node(self, "_derivatives", kind, pred, target, *options)
+            node: tuple[Any, ...] = tensors.as_node(self, "_derivatives", kind, pred, target, *options)
             return node
         checks.check_reduction(type(self).__name__, reduction, denominator)
         batch = self._prepare(pred, target, weight, mask, kind)
@@ -345,7 +345,7 @@ class Loss:
         """Return the gradient and, as its curvature, a bound of the second derivative; both scaled as the value."""
         if tensors.is_being_compiled():
             options = (weight, mask, reduction, denominator)
-            node: tuple[Any, Any] = _as_node(self, "_gradient_and_bound", bound, pred, target, *options)
+            node: tuple[Any, Any] = tensors.as_node(self, "_gradient_and_bound", bound, pred, target, *options)
             return node
         checks.check_reduction(type(self).__name__, reduction, denominator)
         batch = self._prepare(pred, target, weight, mask)
@@ -357,20 +357,16 @@ class Loss:
         curvature = batch.xp.astype(batch.xp.zeros_like(batch.pred) + scaled, batch.dtype)
         return gradient, batch.finish(curvature)
 
+    def _number_in_graphs(self) -> Any:
+        """Return what stands for this loss in graphs of ``torch.compile``, which takes it for a constant."""
+        return adapter("torch").number_of(self)
+
     def _divisor(self, batch: batches.Batch, reduction: str, denominator: Any) -> Any:
         weight = batch.element_weight() if reduction == "mean" else None
         divisor = reduce.denominator_of(
             batch.library, reduction, denominator, weight, batch.mask, batch.shape, type(self).__name__
         )
         return float(divisor) if batch.library == "numpy" else divisor
-
-
-def _as_node(loss: Loss, method: str, *arguments: Any, **options: Any) -> Any:
-    """Call a method as one node of a graph that ``torch.compile`` builds."""
-    # A statement, because the compiler reads no other import.
-    from lossfn.torch import in_graph
-
-    return in_graph(loss, method, *arguments, **options)
 
 
 def check(loss: Loss, pred: Any, target: Any, *, weight: Any = None, mask: Any = None) -> None:

@@ -22,6 +22,14 @@ def is_being_compiled() -> bool:
     return torch is not None and torch.compiler.is_dynamo_compiling()
 
 
+def as_node(loss: Any, method: str, *arguments: Any, **options: Any) -> Any:
+    """Call a method of a loss as one node of a graph that ``torch.compile`` builds."""
+    # A statement, because the compiler reads no other import.
+    from lossfn.torch import in_graph
+
+    return in_graph(loss, method, *arguments, **options)
+
+
 def are_readable(pred: Any, *others: Any) -> bool:
     """Whether kernels may read these arguments, PyTorch tensors among them, and no history is lost by that."""
     return not any(map(_is_tracked, (pred, *others))) and _are_in_memory(pred, others)

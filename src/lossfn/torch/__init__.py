@@ -21,7 +21,7 @@ from lossfn.extras import needs
 
 with needs("lossfn.torch", "torch"):
     # The engine takes these from here; users take what __all__ says.
-    from lossfn.torch.compiled import in_graph as in_graph
+    from lossfn.torch.compiled import in_graph as in_graph, number_of as number_of
     from lossfn.torch.kernels import differentiable as differentiable
     from lossfn.torch.linear import (
         linear as linear,
