@@ -257,11 +257,16 @@ class RowEvaluator:
                 for target in targets
             )
         if is_traced(batch.library, *targets):
-            # Where no class can be refused, a wrong one gives NaN: a sum keeps it for both derivatives.
+            # Where no class can be refused, a wrong one gives NaN: a sum keeps it for both derivatives. Nothing looks
+            # for its score, because reading beyond an array ends every computation on an accelerator.
+            harmless = []
             for part, target in zip(self.parts, targets, strict=True):
                 if len(target.shape) == len(batch.shape) and not part.is_number:
                     inside = (target >= 0) & (target < self.functions.classes_of(scores.shape[-1]))
                     scores = scores + nan_outside(batch, inside)[..., None]
+                    target = xp.where(inside, target, xp.zeros_like(target))
+                harmless.append(target)
+            targets = tuple(harmless)
         return batch.element_weight(), keep, scores, targets
 
     def check_values(self, batch: Batch, keep: Any = None) -> None:
