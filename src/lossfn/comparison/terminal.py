@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -45,9 +45,8 @@ class Screen(Terminal):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        watched = self.error.is_terminal
-        bar = Progress(*parts, TimeRemainingColumn(), console=self.error, transient=True, disable=not watched)
-        with remembered_interrupts() as raise_again, bar:
+        bar = Progress(*parts, TimeRemainingColumn(), console=self.error, transient=True)
+        with remembered_interrupts() as raise_again, bar if self.error.is_terminal else nullcontext():
             task = bar.add_task("Preparing", total=None)
 
             def move(done: int, total: int) -> None:
