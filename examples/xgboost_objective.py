@@ -15,7 +15,7 @@ patients, progression = load_diabetes(return_X_y=True)
 data = xgboost.DMatrix(patients, label=progression)
 
 objective = XGBoostObjective(lossfn.PseudoHuber(delta=30.0), curvature="engine")
-settings = {"max_depth": 3, "learning_rate": 0.3, "nthread": 1, "base_score": objective.start(progression).tolist()}
+settings = {"max_depth": 3, "learning_rate": 0.3, "nthread": 1, "base_score": objective.start(progression).item()}
 ours = xgboost.train(settings, data, 30, obj=objective).predict(data)
 builtin = {"objective": "reg:pseudohubererror", "huber_slope": 30.0}
 theirs = xgboost.train({**settings, **builtin}, data, 30).predict(data)
