@@ -14,6 +14,7 @@ from torch.nn import functional
 
 import lossfn
 from lossfn.engine import paths
+from lossfn.engine.threads import linear_algebra, products_in_one_thread
 
 # So few that none of them is compiled, which takes a second each.
 ROWS, SIZE, CLASSES = 23, 5, 13
@@ -170,6 +171,64 @@ def test_memory_is_that_of_the_chunks() -> None:
     tracemalloc.stop()
     assert kept >= result[1].projection.nbytes
     assert peak - kept < 0.1 * rows * classes * features.itemsize
+
+
+# ---- threads ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let two threads share any chunk of four rows or more, whatever the machine."""
+    monkeypatch.setattr(lossfn.engine.threads, "limit", lambda: 2)
+    monkeypatch.setattr(lossfn.linear_rows, "limit", lambda: 2)
+    monkeypatch.setattr(lossfn.linear_rows, "LEAST_ROWS", 2)
+    # Several blocks of classes.
+    monkeypatch.setattr(lossfn.linear_rows, "BLOCK", 4 * SIZE)
+
+
+@pytest.mark.usefixtures("array_code", "two_threads")
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("call", [{}, weights(), {"reduction": "none"}], ids=["mean", "weighted", "unreduced"])
+def test_threads_give_the_same_numbers_every_time(options: dict[str, Any], call: dict[str, Any]) -> None:
+    features, projection, bias, target = draw()
+    expected = of_logits(features, projection, bias, target, options, **call)
+
+    def computed() -> tuple[Any, ...]:
+        value, gradient = lossfn.linear_cross_entropy_value_and_gradient(
+            features, projection, target, bias=bias, chunk=4, **options, **call
+        )
+        return value, *gradient
+
+    first = computed()
+    assert_close(first, expected, "float64")
+    for _ in range(5):
+        for one, other in zip(computed(), first, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("array_code", "two_threads")
+@pytest.mark.parametrize("row", [0, 17, ROWS - 1])
+def test_an_error_in_a_thread_names_its_row_and_leaves_nothing_behind(row: int) -> None:
+    features, projection, _, target = draw()
+    before = linear_algebra().info()
+    target[row] = CLASSES
+    with raises(ValueError, f"target[{row}] = 13 is not a class index from 0 to 12"):
+        lossfn.linear_cross_entropy_value_and_gradient(features, projection, target, chunk=4)
+    assert linear_algebra().info() == before
+
+
+@pytest.mark.usefixtures("array_code", "two_threads")
+def test_of_two_calls_at_once_one_sets_the_threads_of_products() -> None:
+    features, projection, _, target = draw()
+    expected = lossfn.linear_cross_entropy_value_and_gradient(features, projection, target, chunk=2)
+    before = linear_algebra().info()
+    with products_in_one_thread() as is_first:
+        assert is_first
+        with products_in_one_thread() as is_second:
+            assert not is_second
+        got = lossfn.linear_cross_entropy_value_and_gradient(features, projection, target, chunk=4)
+        np.testing.assert_allclose(got[1].projection, expected[1].projection, atol=1e-15)
+    assert linear_algebra().info() == before
 
 
 # ---- PyTorch --------------------------------------------------------------------------------------------------------

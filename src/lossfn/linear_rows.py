@@ -5,18 +5,24 @@ No formula stands here: every chunk of logits goes through the loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lossfn import reduce
 from lossfn.engine.batch import Batch
+from lossfn.engine.paths import forced, forced_path
+from lossfn.engine.threads import Turns, limit, products_in_one_thread, share
 from lossfn.softmax import SoftmaxLoss
 
 #: Entries of the gradient of the projection that are added at a time, while they are in the cache.
 BLOCK = 2**20
+#: Rows of a chunk that one thread needs for products as quick as those of many rows.
+LEAST_ROWS = 160
 
 
 class LinearGradient(NamedTuple):
@@ -66,9 +72,11 @@ class LinearRows:
     def value(self) -> Any:
         """Return the reduced loss, or that of each row."""
         is_reduced = self.reduction != "none"
-        values = self._empty_values(is_reduced=is_reduced)
+        values, weight = self._empty_values(is_reduced=is_reduced), self._weight()
+        buffer = self._buffer(self.chunk)
         with np.errstate(all="ignore"):
-            for rows, _, logits in self._chunks(self._weight()):
+            for rows in self._places(weight, self.chunk):
+                _, logits = self._logits(rows, weight, buffer)
                 if is_reduced:
                     values += self._evaluate("weighted_sum", logits)
                 else:
@@ -100,73 +108,108 @@ class LinearRows:
             for array, is_wanted in zip((self.features, self.projection, self.bias), wanted, strict=True)
         )
         values = self._empty_values(is_reduced=is_reduced)
-        with np.errstate(all="ignore"):
-            for rows, features, logits in self._chunks(weight):
+
+        def add(number: int, rows: Any, turns: Turns, buffers: list[Any]) -> Any:
+            """Add what some rows contribute to the derivatives; return their loss."""
+            buffer = buffers.pop()
+            with np.errstate(all="ignore"), turns.whole(number):
+                features, logits = self._logits(rows, weight, buffer)
                 # The derivatives take the place of the logits.
                 out = logits.pred
-                if is_reduced:
-                    values += self._evaluate("value_and_gradient", logits, scale, out)[0]
-                else:
-                    values[rows] = self._evaluate("elements_and_gradient", logits, scale, out)[0]
+                function = "value_and_gradient" if is_reduced else "elements_and_gradient"
+                value = self._evaluate(function, logits, scale, out)[0]
+                if not is_reduced:
+                    values[rows] = value
                 slopes = out if out.dtype == features.dtype else xp.astype(out, features.dtype)
                 if of_features is not None:
                     of_features[rows] = self._computed(xp.matmul(slopes, self.projection))
                 if of_projection is not None:
-                    self._add_product(of_projection, slopes, features)
+                    for part, block in enumerate(self._blocks()):
+                        product = self._computed(xp.matmul(slopes[:, block].T, features))
+                        with turns.turn(number, part):
+                            of_projection[block] += product
                 if of_bias is not None:
-                    of_bias += xp.sum(out, axis=0)
+                    with turns.turn(number, -1):
+                        of_bias[...] += xp.sum(out, axis=0)
+            buffers.append(buffer)
+            return value
+
+        parts = self._in_parts(add, weight)
+        if is_reduced:
+            values = sum(parts, start=values)
         if of_features is not None:
             of_features = of_features.reshape(self.shape)
-        parts = (of_features, of_projection, of_bias)
-        return values, LinearGradient(*(None if part is None else batch.finish(part) for part in parts))
+        found = (of_features, of_projection, of_bias)
+        return values, LinearGradient(*(None if part is None else batch.finish(part) for part in found))
+
+    def _in_parts(self, add: Callable[..., Any], weight: Any) -> list[Any]:
+        """Call ``add`` for the rows of each chunk, of which each thread has a part; return the results in order."""
+        workers = self._workers(weight)
+        with products_in_one_thread() if workers > 1 else nullcontext(False) as are_apart:
+            workers = workers if are_apart else 1
+            size = self.chunk // workers
+            buffers = [self._buffer(size) for _ in range(workers)]
+            places = self._places(weight, size)
+            turns = Turns(len(places), len(self._blocks()) + 1)
+            if workers == 1:
+                return [add(number, rows, turns, buffers) for number, rows in enumerate(places)]
+
+            # Kernels with threads of their own would wait for those that wait here.
+            path = forced_path() or "kernel"
+
+            def numbered(number: int, rows: Any) -> tuple[int, Any]:
+                with forced(path):
+                    return number, add(number, rows, turns, buffers)
+
+            return [result for _, result in sorted(share(numbered, tuple(enumerate(places))), key=itemgetter(0))]
+
+    def _workers(self, weight: Any) -> int:
+        """Return how many threads compute chunks, each its own: 1 where they would be too small for matrix products.
+
+        Otherwise the threads of a product would wait for each other at its end, by spinning, while kernels compute.
+        """
+        count = self.features.shape[0] if weight is None else int(np.count_nonzero(weight))
+        if self.batch.library != "numpy" or count <= self.chunk or self.chunk < LEAST_ROWS * limit():
+            return 1
+        return limit()
 
     def _reduced(self, values: Any) -> Any:
         if self.reduction == "none":
             return self.batch.finish(values.reshape(self.batch.shape))
         return self.batch.as_scalar(reduce.divide(values, self.divisor))
 
-    def _add_product(self, of_projection: Any, slopes: Any, features: Any) -> None:
-        """Add slopesᵀ features: by blocks of classes, so that no second array of this size is needed."""
-        xp, (classes, size) = self.batch.xp, self.projection.shape
+    def _blocks(self) -> list[slice]:
+        """Return blocks of classes, to whose part of the projection is added: no second array of its size is needed."""
+        classes, size = self.projection.shape
         step = max(1, BLOCK // max(1, size))
-        for first in range(0, classes, step):
-            block = slice(first, min(first + step, classes))
-            of_projection[block] += self._computed(xp.matmul(slopes[:, block].T, features))
+        return [slice(first, min(first + step, classes)) for first in range(0, classes, step)]
 
-    def _chunks(self, weight: Any) -> Iterator[tuple[Any, Any, Batch]]:
-        """Yield which rows a chunk holds, their features, and the batch of their logits.
+    def _places(self, weight: Any, size: int) -> list[Any]:
+        """Return which rows each chunk of a size holds; those without weight are left out."""
+        if weight is None:
+            count = self.features.shape[0]
+            return [slice(first, min(first + size, count)) for first in range(0, count, size)]
+        kept = self.batch.xp.nonzero(weight != 0)[0]
+        return [kept[first : first + size] for first in range(0, kept.shape[0], size)]
 
-        The logits of all chunks share one buffer. Rows without weight are left out.
-        """
-        batch, xp = self.batch, self.batch.xp
-        targets = [target.reshape(-1, *target.shape[len(batch.shape) :]) for target in batch.targets]
-        kept = None if weight is None else xp.nonzero(weight != 0)[0]
-        count = self.features.shape[0] if kept is None else kept.shape[0]
-        shape = (min(self.chunk, count), self.projection.shape[0])
-        buffer = xp.empty(shape, dtype=self.features.dtype, device=batch.device)
-        for first in range(0, count, self.chunk):
-            last = min(first + self.chunk, count)
-            rows = slice(first, last) if kept is None else kept[first:last]
-            features = self.features[rows]
-            logits = xp.matmul(features, self.projection.T, out=buffer[: last - first])
-            if self.bias is not None:
-                logits += self.bias
-            of_rows = None if weight is None else weight[rows]
-            yield (
-                rows,
-                features,
-                Batch(
-                    batch.library,
-                    self._computed(logits),
-                    tuple(target[rows] for target in targets),
-                    of_rows,
-                    None,
-                    (last - first,),
-                    batch.dtype,
-                    batch.dtype,
-                    batch.device,
-                ),
-            )
+    def _buffer(self, size: int) -> Any:
+        """Return memory for the logits of a chunk of a size."""
+        shape = min(size, self.features.shape[0]), self.projection.shape[0]
+        return self.batch.xp.empty(shape, dtype=self.features.dtype, device=self.batch.device)
+
+    def _logits(self, rows: Any, weight: Any, buffer: Any) -> tuple[Any, Batch]:
+        """Return the features of some rows, and the batch of their logits, which stand in ``buffer``."""
+        batch = self.batch
+        features = self.features[rows]
+        count = features.shape[0]
+        logits = batch.xp.matmul(features, self.projection.T, out=buffer[:count])
+        if self.bias is not None:
+            logits += self.bias
+        targets = [target.reshape(-1, *target.shape[len(batch.shape) :])[rows] for target in batch.targets]
+        of_rows = None if weight is None else weight[rows]
+        dtypes = batch.dtype, batch.dtype
+        scores = self._computed(logits)
+        return features, Batch(batch.library, scores, tuple(targets), of_rows, None, (count,), *dtypes, batch.device)
 
     def _evaluate(self, function: str, logits: Batch, *options: Any) -> Any:
         evaluator = self.loss._evaluator

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
 import lossfn
 from lossfn.engine import paths
+from lossfn.engine.threads import linear_algebra
 
 from .candidates import DELTA_IN_SIGMAS, Candidate
 from .data import Dataset
@@ -154,14 +154,8 @@ def _suited_to(rows: int) -> Iterator[None]:
     """Compute as small problems are computed quickest."""
     # The matrices are small: linear algebra on several threads would spend its time waiting for the other threads.
     few = rows < COMPILED_FROM
-    with _linear_algebra().limit(limits=1), paths.forced("arrays") if few else nullcontext():
+    with linear_algebra().limit(limits=1), paths.forced("arrays") if few else nullcontext():
         yield
-
-
-@cache
-def _linear_algebra() -> ThreadpoolController:
-    """Return the controls of the libraries of linear algebra; to find them takes milliseconds, as a small fit does."""
-    return ThreadpoolController().select(user_api="blas")
 
 
 def _fit_fold(data: Dataset, candidate: Candidate, fold: Fold, model: Model, earlier: Sequence[int]) -> FoldFit:
