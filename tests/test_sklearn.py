@@ -39,6 +39,9 @@ from lossfn import (
 from lossfn.sklearn import LinearClassifier, LinearRegressor
 from lossfn.sklearn.proximal import proximal
 
+# Compiling kernels would take longer than what is tested here.
+pytestmark = pytest.mark.usefixtures("array_code")
+
 Array = Any
 ELASTIC = 0.5 * AbsoluteError() + 0.5 * SquaredError()
 
