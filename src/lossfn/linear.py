@@ -69,6 +69,9 @@ def linear_cross_entropy(
     depend on what follows, so backwards computes the logits again.) Where few classes make the logits small,
     ``CrossEntropy`` on the logits does the same and is differentiable twice.
 
+    On a few processors each computes a part of the chunk, and products of matrices take one thread meanwhile, also
+    those of other threads of the program.
+
     Parameters
     ----------
     features : array (..., d)
