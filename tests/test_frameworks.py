@@ -323,6 +323,14 @@ def test_torch_compile():
     assert p.grad.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_compiled_function_of_a_loss_gives_the_numbers_of_each():
+    pred, target = torch.tensor([1.0, -4.0]), torch.zeros(2)
+    compiled = torch.compile(lambda loss: 2 * loss(pred, target), backend="eager", fullgraph=True)
+    for loss in (Huber(delta=1.0), Huber(delta=2.0), Huber(delta=0.5), Huber(delta=1.0)):
+        assert compiled(loss) == 2 * loss(pred, target)
+
+
 def test_a_derivative_by_the_target_is_refused_in_torch():
     p, t = torch.tensor([1.0]), torch.tensor([0.0], requires_grad=True)
     for call in (Huber().__call__, Huber().value_and_gradient, Huber().hessian):
