@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,11 +156,11 @@ class LinearRows:
             # Kernels with threads of their own would wait for those that wait here.
             path = forced_path() or "kernel"
 
-            def numbered(number: int, rows: Any) -> tuple[int, Any]:
+            def in_one_thread(number: int, rows: Any) -> Any:
                 with forced(path):
-                    return number, add(number, rows, turns, buffers)
+                    return add(number, rows, turns, buffers)
 
-            return [result for _, result in sorted(share(numbered, tuple(enumerate(places))), key=itemgetter(0))]
+            return share(in_one_thread, tuple(enumerate(places)))
 
     def _workers(self, weight: Any) -> int:
         """Return how many threads compute chunks, each its own: 1 where they would be too small for matrix products.

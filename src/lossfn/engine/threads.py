@@ -53,20 +53,22 @@ def run(task: Callable[..., int], count: int, *arguments: Any) -> int:
 
 
 def share(task: Callable[..., Any], parts: Sequence[tuple[Any, ...]], *arguments: Any) -> list[Any]:
-    """Call ``task(*part, *arguments)`` for each part, in threads, this one included; return what it gave in any order.
+    """Call ``task(*part, *arguments)`` for each part, in threads, this one included; return what it gave, in order.
 
     Each thread takes the next part when it is ready: one that wakes late, or shares its processor with a thread of
     another library that waits by spinning, holds nobody up for long.
     """
     # One iterator for all: under the interpreter lock, each part is taken once, in their order.
-    waiting = iter(parts)
+    waiting = iter(range(len(parts)))
+    results: list[Any] = [None] * len(parts)
 
-    def work() -> list[Any]:
-        return [task(*part, *arguments) for part in waiting]
+    def work() -> None:
+        for number in waiting:
+            results[number] = task(*parts[number], *arguments)
 
     others = [_pool().submit(work) for _ in range(min(limit(), len(parts)) - 1)]
     try:
-        results = work()
+        work()
     finally:
         # After an error or an interrupt, too, nobody may write into arrays that the caller has back.
         for _ in waiting:
@@ -74,7 +76,9 @@ def share(task: Callable[..., Any], parts: Sequence[tuple[Any, ...]], *arguments
         begun = [other for other in others if not other.cancel()]
         for other in begun:
             other.exception()
-    return [*results, *(result for other in begun for result in other.result())]
+    for other in begun:
+        other.result()
+    return results
 
 
 class Turns:
