@@ -13,7 +13,8 @@ from conftest import raises
 from torch.nn import functional
 
 import lossfn
-from lossfn.engine import paths
+from lossfn import linear_rows
+from lossfn.engine import paths, threads
 from lossfn.engine.threads import linear_algebra, products_in_one_thread
 
 # So few that none of them is compiled, which takes a second each.
@@ -179,11 +180,11 @@ def test_memory_is_that_of_the_chunks() -> None:
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let two threads share any chunk of four rows or more, whatever the machine."""
-    monkeypatch.setattr(lossfn.engine.threads, "limit", lambda: 2)
-    monkeypatch.setattr(lossfn.linear_rows, "limit", lambda: 2)
-    monkeypatch.setattr(lossfn.linear_rows, "LEAST_ROWS", 2)
+    monkeypatch.setattr(threads, "limit", lambda: 2)
+    monkeypatch.setattr(linear_rows, "limit", lambda: 2)
+    monkeypatch.setattr(linear_rows, "LEAST_ROWS", 2)
     # Several blocks of classes.
-    monkeypatch.setattr(lossfn.linear_rows, "BLOCK", 4 * SIZE)
+    monkeypatch.setattr(linear_rows, "BLOCK", 4 * SIZE)
 
 
 @pytest.mark.usefixtures("array_code", "two_threads")
