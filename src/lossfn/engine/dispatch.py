@@ -215,11 +215,12 @@ class Evaluator:
             arrays.append(_repeated(batch.mask, batch.shape))
         blocks = -(-arrays[0].size // BLOCK)
         sums = np.empty(blocks)
-        arguments = (*map(_flat, (*arrays, *outputs)), sums, number(scale), *parameters)
+        arguments = (*map(np.ndarray.ravel, (*arrays, *outputs)), sums, number(scale), *parameters)
         invalid = threads.run(loop, blocks, *arguments) if path == "threads" else loop(0, blocks, *arguments)
         if invalid:
             self.check_values(batch, _weight_and_keep(batch)[1])
-        return float(sums.item() if blocks == 1 else sums.sum())
+        # What sums.sum() calls.
+        return float(np.add.reduce(sums))
 
 
 def _quietly() -> AbstractContextManager[Any]:
@@ -245,13 +246,6 @@ def _weighted(batch: Batch, values: Any, factor: Any, keep: Any) -> Any:
 def _repeated(rows: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Return a weight or mask of rows, or of elements, for each element."""
     return rows if rows.shape == shape else np.broadcast_to(reduce.apply_to_elements(rows, shape), shape)
-
-
-def _flat(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return the elements in one row."""
-    if array.ndim == 1 and array.flags.c_contiguous:
-        return array
-    return np.ascontiguousarray(array).reshape(-1)
 
 
 def _to_numpy(array: Any) -> np.ndarray[Any, Any]:

@@ -77,16 +77,17 @@ def prefer_wide_vectors(_typing: Any) -> Any:
 
 @intrinsic
 def interleave(_typing: Any) -> Any:
-    """As the last statement of a loop: compute two vectors at a time, so that neither waits for its own results alone.
+    """As the last statement of a loop: compute four vectors at a time, so that none waits for its own results alone.
 
-    A logarithm of an exponential is a chain of thirty operations, each waiting for the one before.
+    A logarithm of an exponential is a chain of thirty operations, each waiting for the one before. With two vectors
+    some losses took a fifth longer; with eight, more is kept in memory than registers hold.
     """
 
     def generate(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
         def branch_back(target: Any) -> Any:
             del builder.branch
             jump = builder.branch(target)
-            hint = builder.module.add_metadata(["llvm.loop.interleave.count", ir.Constant(ir.IntType(32), 2)])
+            hint = builder.module.add_metadata(["llvm.loop.interleave.count", ir.Constant(ir.IntType(32), 4)])
             loop = builder.module.add_metadata([hint])
             # LLVM wants the name of a loop to begin with itself.
             loop.operands = (loop, hint)
