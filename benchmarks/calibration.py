@@ -63,10 +63,13 @@ def contestants(probability: Any, target: Any) -> dict[str, Callable[[], float]]
 def time_in_turns(runs: dict[str, Callable[[], float]], warm_up: int, rounds: int) -> dict[str, float]:
     """Return the median seconds of each run, all taking turns."""
     times: dict[str, list[float]] = {name: [] for name in runs}
+    names = list(runs)
     for turn in range(warm_up + rounds):
-        for name, run in runs.items():
+        # Nobody always starts.
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
             start = time.perf_counter()
-            run()
+            runs[name]()
             if turn >= warm_up:
                 times[name].append(time.perf_counter() - start)
     return {name: median(seconds) for name, seconds in times.items()}

@@ -15,6 +15,7 @@ from torch.nn import functional
 import lossfn
 from lossfn import linear_rows
 from lossfn.engine import paths, threads
+from lossfn.engine.products import add_product
 from lossfn.engine.threads import linear_algebra, products_in_one_thread
 
 # So few that none of them is compiled, which takes a second each.
@@ -158,14 +159,16 @@ def test_nan_comes_through() -> None:
 
 
 def test_memory_is_that_of_the_chunks() -> None:
-    # The proportions of 8192 rows and 32000 classes, where a chunk is 640 rows.
-    rows, classes, size = 4096, 2048, 16
+    # As with 32000 classes, where a chunk is 768 rows of 8192.
+    rows, classes, size = 8192, 4096, 16
     rng = np.random.default_rng(0)
     features = rng.normal(size=(rows, size)).astype("float32")
     projection = rng.normal(size=(classes, size)).astype("float32")
     target = rng.integers(0, classes, rows)
-    chunk = rows * 640 // 8192
-    lossfn.linear_cross_entropy_value_and_gradient(features[:chunk], projection, target[:chunk], chunk=chunk)
+    chunk = 768
+    # Twice a chunk, so that what threads need is loaded.
+    some = 2 * chunk
+    lossfn.linear_cross_entropy_value_and_gradient(features[:some], projection, target[:some], chunk=chunk)
     tracemalloc.start()
     result = lossfn.linear_cross_entropy_value_and_gradient(features, projection, target, chunk=chunk)
     kept, peak = tracemalloc.get_traced_memory()
@@ -230,6 +233,23 @@ def test_of_two_calls_at_once_one_sets_the_threads_of_products() -> None:
         got = lossfn.linear_cross_entropy_value_and_gradient(features, projection, target, chunk=4)
         np.testing.assert_allclose(got[1].projection, expected[1].projection, atol=1e-15)
     assert linear_algebra().info() == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(5, 3, 4), (1, 3, 1), (4, 0, 2), (7, 1, 1)], ids=str)
+def test_products_are_added_to_what_is_there(dtype: str, shape: tuple[int, int, int]) -> None:
+    rows, columns, width = shape
+    # Integers, of which sums are exact.
+    rng = np.random.default_rng(0)
+    total, left, right = (
+        rng.integers(-9, 10, of).astype(dtype) for of in ((2 * columns, width), (rows, 3 * columns), (width, rows))
+    )
+    places, some = slice(columns, 2 * columns), slice(columns // 2, columns // 2 + columns)
+    expected = total.copy()
+    expected[places] += left[:, some].T @ right.T
+    # Some rows of one, some columns of another, and rows that do not lie side by side.
+    add_product(total[places], left[:, some], right.T[::-1][::-1])
+    np.testing.assert_array_equal(total, expected)
 
 
 # ---- PyTorch --------------------------------------------------------------------------------------------------------

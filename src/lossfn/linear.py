@@ -22,7 +22,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 #: Rows of a chunk: enough that matrix products are limited by arithmetic, not by memory,
-ROWS = 640
+ROWS = 768
 #: and where classes are few, as many rows as make so many logits.
 LOGITS = 2**20
 
@@ -88,7 +88,7 @@ def linear_cross_entropy(
     label_smoothing, class_weight, ignore_index, temperature, z_loss
         As in ``CrossEntropy``.
     chunk : int, optional
-        Rows whose logits exist at a time; the default is 640, or more where classes are few.
+        Rows whose logits exist at a time; the default is 768, or more where classes are few.
 
     Returns
     -------

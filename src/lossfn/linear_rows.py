@@ -15,10 +15,11 @@ import numpy as np
 from lossfn import reduce
 from lossfn.engine.batch import Batch
 from lossfn.engine.paths import forced, forced_path
+from lossfn.engine.products import add_product
 from lossfn.engine.threads import Turns, limit, products_in_one_thread, share
 from lossfn.softmax import SoftmaxLoss
 
-#: Entries of the gradient of the projection that are added at a time, while they are in the cache.
+#: Entries of the gradient of the projection that are added to at a time: all that their product needs as memory.
 BLOCK = 2**20
 #: Rows of a chunk that one thread needs for products as quick as those of many rows.
 LEAST_ROWS = 160
@@ -108,7 +109,7 @@ class LinearRows:
         )
         values = self._empty_values(is_reduced=is_reduced)
 
-        def add(number: int, rows: Any, turns: Turns, buffers: list[Any]) -> Any:
+        def add(number: int, rows: Any, turns: Turns, buffers: list[Any], plus: Callable[..., None]) -> Any:
             """Add what some rows contribute to the derivatives; return their loss."""
             buffer = buffers.pop()
             with np.errstate(all="ignore"), turns.whole(number):
@@ -120,13 +121,20 @@ class LinearRows:
                 if not is_reduced:
                     values[rows] = value
                 slopes = out if out.dtype == features.dtype else xp.astype(out, features.dtype)
-                if of_features is not None:
-                    of_features[rows] = self._computed(xp.matmul(slopes, self.projection))
-                if of_projection is not None:
-                    for part, block in enumerate(self._blocks()):
-                        product = self._computed(xp.matmul(slopes[:, block].T, features))
-                        with turns.turn(number, part):
-                            of_projection[block] += product
+
+                def by_features() -> None:
+                    if of_features is not None:
+                        of_features[rows] = self._computed(xp.matmul(slopes, self.projection))
+
+                def by_projection() -> None:
+                    if of_projection is not None:
+                        for part, block in enumerate(self._blocks()):
+                            with turns.turn(number, part):
+                                plus(of_projection[block], slopes[:, block], features)
+
+                # Neighbours would wait for each other if both came to the projection at the same time.
+                for step in (by_features, by_projection) if number % 2 else (by_projection, by_features):
+                    step()
                 if of_bias is not None:
                     with turns.turn(number, -1):
                         of_bias[...] += xp.sum(out, axis=0)
@@ -151,16 +159,21 @@ class LinearRows:
             places = self._places(weight, size)
             turns = Turns(len(places), len(self._blocks()) + 1)
             if workers == 1:
-                return [add(number, rows, turns, buffers) for number, rows in enumerate(places)]
+                return [add(number, rows, turns, buffers, self._plus) for number, rows in enumerate(places)]
 
             # Kernels with threads of their own would wait for those that wait here.
             path = forced_path() or "kernel"
 
             def in_one_thread(number: int, rows: Any) -> Any:
                 with forced(path):
-                    return add(number, rows, turns, buffers)
+                    return add(number, rows, turns, buffers, add_product)
 
             return share(in_one_thread, tuple(enumerate(places)))
+
+    def _plus(self, total: Any, left: Any, right: Any) -> None:
+        """Add leftᵀ·right to ``total``, with as many threads as the library takes."""
+        # ``add_product`` has threads of another library, which would wait by spinning while these work.
+        total += self._computed(self.batch.xp.matmul(left.T, right))
 
     def _workers(self, weight: Any) -> int:
         """Return how many threads compute chunks, each its own: 1 where they would be too small for matrix products.

@@ -108,6 +108,8 @@ class Turns:
 @cache
 def linear_algebra() -> Any:
     """Return what sets the number of threads of matrix products; looking for their libraries takes milliseconds."""
+    # Its products, which ``products.py`` uses, have threads of their own.
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 
     return ThreadpoolController().select(user_api="blas")
