@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -13,11 +14,18 @@ from sklearn.exceptions import ConvergenceWarning
 
 from lossfn import checks, fields
 from lossfn.calibration.base import Array, Calibrator
+from lossfn.engine import paths
 from lossfn.losses.multiclass import CrossEntropy
 from lossfn.numerics import softmax
 from lossfn.numerics.arrays import check_number
 
 _LOSS = CrossEntropy()
+#: Fewer logits are calibrated before kernels would be compiled, which takes some seconds.
+COMPILED_FROM = 10**6
+
+
+def _suited_to(columns: Array) -> AbstractContextManager[None]:
+    return paths.forced("arrays") if columns.size < COMPILED_FROM else nullcontext()
 
 
 class _OfLogits(Calibrator):
@@ -80,7 +88,10 @@ class TemperatureScaling(_OfLogits):
         """Find the temperature."""
         values, codes, weight = self._rows(logits, y, sample_weight)
         columns = self._columns(values)
-        self.temperature_ = _best_temperature(columns, codes, weight)
+        with _suited_to(columns):
+            self.temperature_ = _best_temperature(columns, codes, weight)
+            self.cross_entropy_before_ = _cross_entropy(columns, codes, weight)
+            self.cross_entropy_ = _cross_entropy(_divide(columns, self.temperature_), codes, weight)
         if self.temperature_ == 0:
             self._warn("every row is classified rightly, so that the sharper the better: temperature 0")
         elif self.temperature_ == math.inf:
@@ -88,8 +99,6 @@ class TemperatureScaling(_OfLogits):
                 "the logits of the labels are no higher than the average logits: temperature infinity. Are they "
                 "logits, in the order of classes_?"
             )
-        self.cross_entropy_before_ = _cross_entropy(columns, codes, weight)
-        self.cross_entropy_ = _cross_entropy(_divide(columns, self.temperature_), codes, weight)
         return self
 
     def predict_proba(self, logits: Any) -> Array:
@@ -215,25 +224,27 @@ class VectorScaling(_OfLogits):
         # In units in which factors and constants have gradients of one size.
         unit = float(np.sqrt(np.mean(columns**2))) or 1.0
         objective = _VectorObjective(columns / unit, codes, weight, self.l2, unit)
-        temperature = _best_temperature(columns, codes, weight)
-        start = objective.unchanged / temperature if temperature > 0 else objective.unchanged
-        found: Any = minimize(
-            objective.value, start, jac=objective.gradient, hess=objective.hessian, method="trust-exact",
-            options={"maxiter": self.max_iter, "gtol": 1e-9},
-        )  # fmt: skip
-        if objective.recedes(found.x):
+        with _suited_to(columns):
+            temperature = _best_temperature(columns, codes, weight)
+            start = objective.unchanged / temperature if temperature > 0 else objective.unchanged
+            found: Any = minimize(
+                objective.value, start, jac=objective.gradient, hess=objective.hessian, method="trust-exact",
+                options={"maxiter": self.max_iter, "gtol": 1e-9},
+            )  # fmt: skip
+            factor, constant = np.split(found.x, 2)
+            self.factor_ = factor / unit
+            # A constant added to all logits changes nothing.
+            self.constant_ = constant - constant.mean()
+            self.cross_entropy_before_ = _cross_entropy(columns, codes, weight)
+            self.cross_entropy_ = _cross_entropy(self.factor_ * columns + self.constant_, codes, weight)
+            recedes = objective.recedes(found.x)
+        if recedes:
             warnings.warn(
                 f"VectorScaling: no minimum after {found.nit} steps. There may be none, for instance where a class is "
                 "missing among the rows: set l2 > 0 for a unique answer, or increase max_iter",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        factor, constant = np.split(found.x, 2)
-        self.factor_ = factor / unit
-        # A constant added to all logits changes nothing.
-        self.constant_ = constant - constant.mean()
-        self.cross_entropy_before_ = _cross_entropy(columns, codes, weight)
-        self.cross_entropy_ = _cross_entropy(self.factor_ * columns + self.constant_, codes, weight)
         return self
 
     def predict_proba(self, logits: Any) -> Array:
