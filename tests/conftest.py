@@ -251,6 +251,9 @@ def through(
         shape = pred.shape[: pred.ndim - (len(loss.heads) > 1)][:1]
         options["weight"] = np.ones(shape) if weight is None else weight
         options["mask"] = np.ones(shape, bool) if mask is None else mask
+        if loss not in FEW:
+            with paths.forced(path):
+                return Result(*loss.value_gradient_and_hessian(pred, target, **options))
     with paths.forced(path):
         value, gradient = loss.value_and_gradient(pred, target, **options)
         again, hessian = loss.gradient_and_hessian(pred, target, **options)

@@ -284,7 +284,7 @@ def at_most(count: int, rate: float) -> int:
 
 def test_where_cross_entropy_is_right_nothing_is_claimed_to_be_better() -> None:
     """It is the likelihood of these data: no loss has a better expected log score or Brier score."""
-    studies = 18
+    studies = 12
     found = verdicts(0.0, ["multiclass_brier", "generalized_cross_entropy"], studies, rows=90)
     for score in ("log_score", "accuracy"):
         false = sum(item.verdict == "better" and item.score == score for item in found)
@@ -293,7 +293,7 @@ def test_where_cross_entropy_is_right_nothing_is_claimed_to_be_better() -> None:
 
 def test_flipped_labels_give_no_false_claim_against_robust_losses() -> None:
     """With 20 % of the labels flipped, bounded losses find classes at least as well as cross-entropy."""
-    studies = 15
+    studies = 10
     found = verdicts(0.2, ["multiclass_brier", "generalized_cross_entropy"], studies, rows=120)
     false = sum(item.verdict == "worse" and item.score == "accuracy" for item in found)
     assert false <= at_most(2 * studies, 0.05)
