@@ -219,8 +219,8 @@ class Evaluator:
         invalid = threads.run(loop, blocks, *arguments) if path == "threads" else loop(0, blocks, *arguments)
         if invalid:
             self.check_values(batch, _weight_and_keep(batch)[1])
-        # What sums.sum() calls.
-        return float(np.add.reduce(sums))
+        # What sums.sum() calls, where there are several.
+        return float(sums.item() if blocks == 1 else np.add.reduce(sums))
 
 
 def _quietly() -> AbstractContextManager[Any]:
