@@ -1,7 +1,8 @@
 """Time value and gradient beside other libraries, print it and write it into ``docs/benchmarks.md``.
 
 ``python -m benchmarks.speed [--quick]``: one process, two threads for everybody. The contestants of a row take turns,
-so that a slow spell of the machine meets them all; medians are compared after rounds to warm up.
+so that a slow spell of the machine meets them all; medians are compared after rounds to warm up. The sections of other
+modules stay as they are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import torch
 from benchmarks.contestants import FLOOR, LOSSES, OURS, Run, contestants, floors, inputs
 from benchmarks.report import document
 from benchmarks.startup import measure_startup
-from benchmarks.tables import short, write
+from benchmarks.tables import replace_beginning, short
 from lossfn import PointwiseLoss
 
 SIZES = (10**7, 10**5, 10**3)
@@ -145,7 +146,7 @@ def main() -> int:
     text = document(rows, startup, with_compiler=with_compiler, warm_up=WARM_UP, seconds=time.perf_counter() - start)
     sys.stdout.write(text)
     if not quick:
-        write("benchmarks.md", text)
+        replace_beginning("benchmarks.md", text)
     return 0
 
 

@@ -72,6 +72,14 @@ def write(name: str, text: str) -> None:
     Path(temporary).replace(DOCUMENTS / name)
 
 
+def replace_beginning(name: str, text: str) -> None:
+    """Put a text in the place of a document's beginning; sections that the text does not have stay behind it."""
+    path = DOCUMENTS / name
+    sections = path.read_text(encoding="utf-8").split("\n## ")[1:] if path.exists() else []
+    others = [section for section in sections if f"\n## {section.splitlines()[0]}\n" not in text]
+    write(name, "\n\n## ".join([text.strip(), *map(str.strip, others)]) + "\n")
+
+
 def replace_section(name: str, title: str, text: str) -> None:
     """Put a section that begins with its title in the place of the older one, or at the end of a document."""
     document = (DOCUMENTS / name).read_text(encoding="utf-8")

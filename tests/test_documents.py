@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from benchmarks import tables
 
 import lossfn
 from lossfn.boosting.engines import ENGINES
@@ -68,6 +69,28 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_page_of_benchmarks_has_every_section_once() -> None:
+    titles = [
+        title
+        for module in (ROOT / "benchmarks").glob("*.py")
+        for title in re.findall(r'^TITLE = "(.*)"$', module.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    lines = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8").splitlines()
+    assert {title: lines.count(title) for title in titles} == dict.fromkeys(titles, 1)
+    assert titles
+
+
+def test_the_beginning_of_a_page_is_replaced_and_the_other_sections_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "DOCUMENTS", tmp_path)
+    for beginning in ("# Page\n\nold\n\n## Own\n\n1\n", "# Page\n\nnew\n\n## Own\n\n2\n"):
+        tables.replace_beginning("page.md", beginning)
+        assert (tmp_path / "page.md").read_text(encoding="utf-8").startswith(beginning)
+        tables.replace_section("page.md", "## Other", "## Other\n\n3")
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == "# Page\n\nnew\n\n## Own\n\n2\n\n## Other\n\n3\n"
 
 
 def test_the_readme_lists_every_extra() -> None:
