@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from lossfn import checks, fields
 from lossfn.calibration.base import Array, Calibrator
-from lossfn.engine import paths
+from lossfn.engine.paths import kernels_only_if
 from lossfn.losses.multiclass import CrossEntropy
 from lossfn.numerics import softmax
 from lossfn.numerics.arrays import check_number
@@ -22,10 +21,6 @@ from lossfn.numerics.arrays import check_number
 _LOSS = CrossEntropy()
 #: Fewer logits are calibrated before kernels would be compiled, which takes some seconds.
 COMPILED_FROM = 10**6
-
-
-def _suited_to(columns: Array) -> AbstractContextManager[None]:
-    return paths.forced("arrays") if columns.size < COMPILED_FROM else nullcontext()
 
 
 class _OfLogits(Calibrator):
@@ -88,7 +83,7 @@ class TemperatureScaling(_OfLogits):
         """Find the temperature."""
         values, codes, weight = self._rows(logits, y, sample_weight)
         columns = self._columns(values)
-        with _suited_to(columns):
+        with kernels_only_if(columns.size >= COMPILED_FROM):
             self.temperature_ = _best_temperature(columns, codes, weight)
             self.cross_entropy_before_ = _cross_entropy(columns, codes, weight)
             self.cross_entropy_ = _cross_entropy(_divide(columns, self.temperature_), codes, weight)
@@ -224,7 +219,7 @@ class VectorScaling(_OfLogits):
         # In units in which factors and constants have gradients of one size.
         unit = float(np.sqrt(np.mean(columns**2))) or 1.0
         objective = _VectorObjective(columns / unit, codes, weight, self.l2, unit)
-        with _suited_to(columns):
+        with kernels_only_if(columns.size >= COMPILED_FROM):
             temperature = _best_temperature(columns, codes, weight)
             start = objective.unchanged / temperature if temperature > 0 else objective.unchanged
             found: Any = minimize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 import lossfn
-from lossfn.engine import paths
+from lossfn.engine.paths import kernels_only_if
 from lossfn.engine.threads import linear_algebra
 
 from .candidates import DELTA_IN_SIGMAS, Candidate
@@ -153,8 +153,7 @@ def _prepare(data: Dataset, train: IntArray, test: IntArray) -> Part:
 def _suited_to(rows: int) -> Iterator[None]:
     """Compute as small problems are computed quickest."""
     # The matrices are small: linear algebra on several threads would spend its time waiting for the other threads.
-    few = rows < COMPILED_FROM
-    with linear_algebra().limit(limits=1), paths.forced("arrays") if few else nullcontext():
+    with linear_algebra().limit(limits=1), kernels_only_if(rows >= COMPILED_FROM):
         yield
 
 

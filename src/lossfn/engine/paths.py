@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -50,6 +50,11 @@ def forced(path: str) -> Iterator[None]:
         yield
     finally:
         _forced.reset(token)
+
+
+def kernels_only_if(worth: bool) -> AbstractContextManager[None]:
+    """Compute arrays without kernels unless there is so much to compute that compiling them pays, in all calls."""
+    return nullcontext() if worth else forced("arrays")
 
 
 def forced_path() -> str | None:
