@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import re
 import subprocess
 import sys
@@ -98,10 +99,11 @@ def inputs(name: str, dtype: str, density: int = 1) -> tuple[np.ndarray, ...]:
         wide = np.exp2(random.uniform(low, high, 100 * density))
         ordinary = np.concatenate([wide, random.uniform(0, 3, 100), random.uniform(0, 100, 100)])
         temperature = random.uniform(1.25, 5.0, ordinary.size)
-        outside = np.array([-1.0, 1.0, 1.0, np.nan, 1.0])
+        outside = np.array([-1.0, 1.0, 1.0, np.nan, 1.0, 1.0])
         first = np.concatenate([[0.0, np.inf, info.max], ordinary, outside])
-        second = np.concatenate([[2.0, 1.5, 3.0], temperature, [2.0, 1.0, 0.5, 2.0, np.nan]])
+        second = np.concatenate([[2.0, 1.5, 3.0], temperature, [2.0, 1.0, 0.5, 2.0, np.nan, 2.0]])
         third = np.where(random.random(first.size) < 0.5, 1.0, random.uniform(0, 1, first.size))
+        third[-1] = np.nan
         return first.astype(real), second.astype(real), third.astype(real)
     if name == "centred_t":
         df = [1.0, 1.5, 3.0, 4.0, 1e3, 1e20, info.max, np.inf, 0.5, np.nan]
@@ -323,6 +325,21 @@ def test_logic_and_selection(dtype: str) -> None:
     both = array["logical_and"](a > 0, array["logical_not"](array["equal"](a, b)))
     chosen = array["where"](array["logical_or"](both, array["greater"](a, 5.0)), a, b)
     np.testing.assert_array_equal(array["where"](np.equal(a, a), chosen, -1.0), out)
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_no_primitive_but_a_product_with_a_label_leaves_nan_out(name: str) -> None:
+    # ``passes_nan`` relies on it: where an expression passes NaN on, nothing restores it. Kernels and oracles are
+    # compared at NaN above.
+    count = count_arguments(name)
+    others = np.array(list(itertools.product([0.0, 0.5, 1.0, 2.0, -1.0, np.inf, -np.inf], repeat=count - 1)))
+    for position in range(count):
+        arguments = [*others.T]
+        arguments.insert(position, np.full(len(others), np.nan))
+        with np.errstate(all="ignore"):
+            results = PRIMITIVES[name].array(np, *arguments)
+        is_dropped = arguments[0] == 0 if (name, position) == ("xmul", 1) else np.zeros(len(others), bool)
+        np.testing.assert_array_equal(np.isnan(results), ~is_dropped)
 
 
 @pytest.mark.parametrize("name", NUMERIC)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
@@ -10,7 +10,7 @@ import sympy
 
 from lossfn.engine.definition import Definition, Function, Recorded
 from lossfn.engine.printer import SourcePrinter, latex
-from lossfn.engine.symbolic import RESIDUAL, Derived, derive, to_sympy
+from lossfn.engine.symbolic import RESIDUAL, Derived, derive, passes_nan, to_sympy
 from lossfn.engine.trace import Node, Recorder, symbol
 from lossfn.fields import EXTENDED_REAL
 
@@ -36,7 +36,8 @@ def _derivatives(derived: Derived, heads: tuple[str, ...]) -> dict[str, Function
 
     def function(*outputs: Any) -> Function:
         printed = SourcePrinter(outputs)
-        return Function([*variable, *printed.lines], _guarded(printed.results, heads))
+        results = [_guarded(*pair, derived, heads) for pair in zip(printed.results, outputs, strict=True)]
+        return Function([*variable, *printed.lines], results)
 
     hessian = [entry for row in derived.hessian for entry in row]
     return {
@@ -49,12 +50,15 @@ def _derivatives(derived: Derived, heads: tuple[str, ...]) -> dict[str, Function
     }
 
 
-def _guarded(results: Sequence[str], heads: tuple[str, ...]) -> list[str]:
-    # NaN goes in, NaN comes out: comparisons alone would send it to the other branch.
-    is_number = " & ".join(f"({head} == {head})" for head in heads)
+def _guarded(result: str, expression: Any, derived: Derived, heads: tuple[str, ...]) -> str:
+    """Return the source of a result that is NaN where a head is NaN, whatever the expression makes of it."""
+    names = (derived.variable.name, *heads[1:])
+    lost = [head for head, name in zip(heads, names, strict=True) if not passes_nan(expression, name)]
+    if not lost:
+        return result
+    is_number = " & ".join(f"({head} == {head})" for head in lost)
     # Their own NaN, because a number NaN stops JAX where it looks for them.
-    otherwise = " + ".join(heads)
-    return [f"ops.where({is_number}, {result}, {otherwise})" for result in results]
+    return f"ops.where({is_number}, {result}, {' + '.join(lost)})"
 
 
 def _conditions(recorded: Recorded) -> dict[str, Function]:
@@ -79,11 +83,12 @@ def _majorizer(derived: Derived, gradient: Function, heads: tuple[str, ...]) -> 
 
     With it, a Newton step on an even loss whose gradient / residual decreases never increases the loss.
     """
-    weight = SourcePrinter([derived.gradient[0] / RESIDUAL])
+    weight = derived.gradient[0] / RESIDUAL
+    printed = SourcePrinter([weight])
     name = RESIDUAL.name
     nudge = f"{name} = ops.where(ops.abs({name}) < number(tiny), number(tiny), {name})"
-    lines = [*gradient.lines, f"gradient = {gradient.results[0]}", nudge, *weight.lines]
-    return Function(lines, ["gradient", *_guarded(weight.results, heads)])
+    lines = [*gradient.lines, f"gradient = {gradient.results[0]}", nudge, *printed.lines]
+    return Function(lines, ["gradient", _guarded(printed.results[0], weight, derived, heads)])
 
 
 def _formulas(derived: Derived, declared: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ import sympy
 from sympy.core.parameters import distribute
 
 from lossfn.engine.definition import Recorded
-from lossfn.engine.primitives import PRIMITIVES
+from lossfn.engine.primitives import LOGICAL, PRIMITIVES
 from lossfn.engine.trace import COMPARISONS, Node
 from lossfn.fields import BINARY, SIGNED, Domain, Parts
 
@@ -216,3 +216,18 @@ def _derivatives(value: Any, variables: list[Any], slopes: list[Any]) -> tuple[t
         for row, partial in enumerate(partials)
     )
     return gradient, hessian
+
+
+def passes_nan(expression: Any, name: str) -> bool:
+    """Whether an expression is NaN wherever the symbol of this name is: no condition and no label 0 leaves it out."""
+    if expression.is_Atom:
+        return bool(expression.is_Symbol and expression.name == name)
+    arguments = [passes_nan(argument, name) for argument in expression.args]
+    match expression.func.__name__:
+        case "where":
+            return arguments[1] and arguments[2]
+        case "xmul":
+            return arguments[0]
+        case operation if operation in COMPARISONS or operation in LOGICAL:
+            return False
+    return any(arguments)
