@@ -40,7 +40,7 @@ from math import inf, nan
 import numpy as np
 from numba import njit
 
-from lossfn.engine.loops import aligned, fetch_ahead, interleave, prefer_wide_vectors, sum_block
+from lossfn.engine.loops import aligned, interleave, prefer_wide_vectors, sum_block
 from lossfn.engine.primitives.kernels import {dtype} as ops
 
 number = np.{dtype}
@@ -63,8 +63,6 @@ def run({signature}):
 {slices}
         for i in range(count):
 {body}
-        following = min(size, stop + BLOCK)
-{fetches}
         sums[block] = sum_block(values, count)
         if sums[block] != sums[block]:
             invalid += 1
@@ -153,8 +151,6 @@ def source(definition: Definition, variant: Variant, *, cached: bool) -> str:
         signature=", ".join(signature),
         first_target=f"{definition.targets[0]}s",
         slices=_indent(8, [_slice(name, len(heads)) for name in [*arrays, *written]]),
-        # Here, because summing leaves the memory idle.
-        fetches=_indent(8, [_fetch(name, len(heads)) for name in arrays]),
         body=_indent(12, body),
     )
 
@@ -176,11 +172,6 @@ def _named_constants(lines: list[str]) -> tuple[str, list[str]]:
 def _slice(name: str, heads: int) -> str:
     times = _width(name, heads)
     return f"{name}_block = {name}s[{times}start : {times}stop]"
-
-
-def _fetch(name: str, heads: int) -> str:
-    times = _width(name, heads)
-    return f"fetch_ahead({name}s, {times}stop, {times}following)"
 
 
 def _width(name: str, heads: int) -> str:

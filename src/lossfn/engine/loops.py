@@ -1,4 +1,4 @@
-"""What every kernel does with its blocks: buffers, sums, and looking ahead."""
+"""What every kernel does with its blocks: buffers, sums, and how LLVM is to write its loops."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from numba.extending import intrinsic
 
 from lossfn.engine.primitives.kernels.compile import njit
 
-CACHE_LINE, PAGE = 64, 4096
-#: Cache lines of a page that are asked for in advance; after two, a processor goes on by itself.
-LINES = 2
-#: Bytes of an array that the caches near a processor do not hold.
-FAR = 2**22
+CACHE_LINE = 64
 
 
 # Only this sum may be reassociated by the compiler, so that it vectorises; the mathematics never is.
@@ -35,32 +31,6 @@ def aligned(count: int, kind: Any) -> Any:
     memory = np.empty(count + CACHE_LINE, kind)
     skipped = -memory.ctypes.data % CACHE_LINE // memory.itemsize
     return memory[skipped : skipped + count]
-
-
-@njit()
-def fetch_ahead(values: Any, start: int, stop: int) -> None:
-    """Ask for the beginnings of the pages of some elements, where a processor stops reading ahead by itself."""
-    if values.size * values.itemsize < FAR:
-        return
-    step = values.itemsize
-    for page in range(start * step, stop * step, PAGE):
-        for line in range(page, min(stop * step, page + LINES * CACHE_LINE), CACHE_LINE):
-            _prefetch(values.ctypes.data + line)  # type: ignore[call-arg]  # Numba passes the first argument
-
-
-@intrinsic
-def _prefetch(_typing: Any, _address: Any) -> Any:
-    """Bring the cache line of an address into the second-level cache."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        number, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
-        # To read, into the second level, as data.
-        builder.call(prefetch, [builder.inttoptr(arguments[0], pointer), number(0), number(2), number(1)])
-        return context.get_dummy_value()
-
-    return types.none(types.intp), generate
 
 
 @intrinsic
