@@ -20,8 +20,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from benchmarks.contestants import EAGER, TORCH, torch_run
-from benchmarks.speed import THREADS, time_in_turns
+from benchmarks.speed import THREADS
 from benchmarks.tables import replace_section, short, table
+from benchmarks.turns import time_in_turns
 from lossfn import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -36,8 +37,8 @@ from lossfn.loss import Loss
 
 TITLE = "## Forward and backward of PyTorch, float32"
 OURS = "lossfn"
-#: Rounds to warm up, rounds and seconds that a case takes at least, and seconds after which it ends.
-WARM_UP, LEAST, SECONDS, LIMIT = 5, 10, 3.0, 30.0
+#: Rounds that a case takes at least, and seconds after which it ends.
+LEAST, LIMIT = 10, 45.0
 
 FUNCTIONS: dict[type[Loss], Callable[[Any, Any], Any]] = {
     **TORCH,
@@ -122,7 +123,7 @@ def measure(case: Case) -> Timing:
     torch.testing.assert_close(value, other_value, rtol=2e-4, atol=0.0)
     torch.testing.assert_close(gradient, other_gradient, rtol=2e-4, atol=2e-4 * float(gradient.abs().max()))
     del value, gradient, other_value, other_gradient
-    seconds, rounds = time_in_turns(runs, warm_up=WARM_UP, least=LEAST, enough=SECONDS, limit=LIMIT)
+    seconds, rounds = time_in_turns(runs, least=LEAST, limit=LIMIT)
     return Timing(case, seconds, rounds)
 
 

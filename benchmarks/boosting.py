@@ -12,15 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 # First: it sets the number of threads before the libraries look.
-from benchmarks.calibration import THREADS, time_in_turns  # isort: skip
+from benchmarks.two_threads import THREADS  # isort: skip
 
 import numpy as np
 
 from benchmarks.tables import report, table
+from benchmarks.turns import time_in_turns
 from lossfn import BinaryCrossEntropy
 
 ROWS, FEATURES = 10**6, 20
-WARM_UP, ROUNDS = 3, 9
 Round = Callable[[], Any]
 
 TITLE = "## A round of boosting"
@@ -75,13 +75,10 @@ def main() -> None:
     """Measure, print and write."""
     quick = "--quick" in sys.argv
     features, target = problem(ROWS // 100 if quick else ROWS)
-    warm_up, rounds = (1, 2) if quick else (WARM_UP, ROUNDS)
     installed = [name for name in ENGINES if importlib.util.find_spec(name)]
     cells = []
     for name in installed:
-        seconds = time_in_turns(
-            dict(zip(("ours", "theirs"), ENGINES[name](features, target), strict=True)), warm_up, rounds
-        )
+        seconds, _ = time_in_turns(dict(zip(("ours", "theirs"), ENGINES[name](features, target), strict=True)))
         ratio = f"{seconds['ours'] / seconds['theirs']:.2f}"
         cells.append([name, *(f"{1e3 * each:.0f} ms" for each in seconds.values()), ratio])
     report(TITLE, WORDS, table(["engine", "lossfn", "built in", "ratio"], cells), quick=quick)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks.two_threads import THREADS
@@ -18,11 +16,11 @@ import torch
 from torchmetrics.functional.classification import binary_calibration_error
 
 from benchmarks.tables import report, table
+from benchmarks.turns import time_in_turns
 from lossfn.calibration import ReliabilityState, expected_calibration_error
 
 SIZES = (10**7, 10**5, 10**3)
 BINS = 15
-WARM_UP, ROUNDS = 10, 20
 #: Rows of one chunk, as a loader would hand them out.
 CHUNK = 10**5
 
@@ -60,21 +58,6 @@ def contestants(probability: Any, target: Any) -> dict[str, Callable[[], float]]
     }
 
 
-def time_in_turns(runs: dict[str, Callable[[], float]], warm_up: int, rounds: int) -> dict[str, float]:
-    """Return the median seconds of each run, all taking turns."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
-    for turn in range(warm_up + rounds):
-        # Nobody always starts.
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            start = time.perf_counter()
-            runs[name]()
-            if turn >= warm_up:
-                times[name].append(time.perf_counter() - start)
-    return {name: median(seconds) for name, seconds in times.items()}
-
-
 def peak_memory(name: str, size: int) -> float:
     """Return by how many MB one call raises the peak of a fresh process."""
     command = [sys.executable, "-m", "benchmarks.calibration", "--memory", name, str(size)]
@@ -109,7 +92,7 @@ def main() -> None:
             runs = contestants(*rows(size, dtype))
             values = [run() for run in runs.values()]
             assert np.ptp(values) < 1e-4, values
-            seconds = time_in_turns(runs, 2 if quick else WARM_UP, 5 if quick else ROUNDS)
+            seconds, _ = time_in_turns(runs)
             lines.append([f"{size:,}", dtype, *(f"{1e3 * value:.3g} ms" for value in seconds.values())])
     lines.append([f"{SIZES[0]:,}", "memory", *(f"{peak_memory(name, SIZES[0]):.0f} MB" for name in runs)])
     report(TITLE, WORDS, table(["rows", "", *runs], lines, left=2), quick=quick)

@@ -7,21 +7,24 @@ that one call reaches beyond its inputs and results, as NumPy reports it.
 
 from __future__ import annotations
 
+import math
 import sys
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 # First: it sets the number of threads before the libraries look.
-from benchmarks.calibration import time_in_turns  # isort: skip
+import benchmarks.two_threads  # isort: skip  # noqa: F401
 
 import numpy as np
 
 import lossfn
 from benchmarks.tables import report, table
+from benchmarks.turns import time_in_turns
 
 ROWS, SIZE, CLASSES = 8192, 512, 32000
-WARM_UP, ROUNDS = 2, 7
+#: Turns to warm up, of two calls each, and rounds.
+WARM_UP, ROUNDS = 1, 7
 
 TITLE = "## Cross-entropy of a linear map"
 WORDS = f"""\
@@ -70,8 +73,7 @@ def main() -> None:
         "linear_cross_entropy": lambda: lossfn.linear_cross_entropy_value_and_gradient(features, projection, target),
     }
     quick = "--quick" in sys.argv
-    warm_up, rounds = (1, 2) if quick else (WARM_UP, ROUNDS)
-    seconds = time_in_turns(runs, warm_up, rounds)
+    seconds, _ = time_in_turns(runs, warm_up=WARM_UP, least=2 if quick else ROUNDS, limit=math.inf)
     ours = runs["linear_cross_entropy"]
     share = peak_memory(ours) / (ROWS * CLASSES * features.itemsize)
     ratio = seconds["linear_cross_entropy"] / seconds["matrix products"]

@@ -56,10 +56,9 @@ def document(rows: list[Any], startup: StartUp, *, with_compiler: bool, warm_up:
 
 INTRODUCTION = """\
 Value and gradient of the mean loss, every label checked, in one process with two threads for everybody and the same
-inputs, after comparing the results. The contestants of a row take turns, and another one starts each round:
-{warm_up} rounds to warm up, then {fewest} or more; medians. Before each turn is a pause of 5 ms.
-Threads of PyTorch may spin through it and take up to a quarter from whoever is next; after longer pauses they sleep,
-and need 10 ms to wake for their own turn.
+inputs, after comparing the results. The contestants of a row take turns, {warm_up} to warm up, then {fewest} or more;
+medians. A turn begins with a pause of 5 ms and a call that is not timed: what others leave in the caches, and their
+threads that spin for a while, would take up to a quarter from whoever is next.
 
 PyTorch runs forward and backward, JAX `value_and_grad`, both on the native function or on the formula that stands in
 its place; scikit-learn runs `loss_gradient` into reused arrays, NumPy stable formulas. The floor reads both inputs and

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from benchmarks.contestants import COMPILED, EAGER, FRESH, OURS, TORCH, Run, torch_run
-from benchmarks.speed import THREADS, can_compile, check_agreement, time_in_turns
+from benchmarks.speed import THREADS, can_compile, check_agreement
 from benchmarks.tables import replace_section, short, table
+from benchmarks.turns import WARM_UP, time_in_turns
 from lossfn import BinaryFocal, CrossEntropy
 from lossfn.loss import Loss
 
@@ -45,8 +46,8 @@ CASES = (
     Case(CrossEntropy(), (1_000_000, 10), OF_ROWS),
     Case(BinaryFocal(gamma=2.0), (65_536, 80), {EAGER: 15.0}),
 )
-#: Rounds to warm up, rounds and seconds that a case takes at least, and seconds after which it ends.
-WARM_UP, LEAST, SECONDS, LIMIT = 5, 10, 5.0, 45.0
+#: Rounds and seconds that a case takes at least, and seconds after which it ends.
+LEAST, SECONDS, LIMIT = 10, 5.0, 75.0
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,12 @@ def measure(case: Case, *, with_compiler: bool) -> Timing:
     """Time one case."""
     runs = contestants(case, with_compiler=with_compiler)
     check_agreement(runs, "float32")
-    seconds, rounds = time_in_turns(runs, warm_up=WARM_UP, least=LEAST, enough=SECONDS, limit=LIMIT)
+    seconds, rounds = time_in_turns(runs, least=LEAST, enough=SECONDS, limit=LIMIT)
     return Timing(case, seconds, rounds)
 
 
 INTRODUCTION = """\
-As above: mean, two threads for everybody, labels checked, contestants in turns, medians after {warm_up} rounds to warm
+As above: mean, two threads for everybody, labels checked, contestants in turns, medians after {warm_up} turns to warm
 up (the arrays have up to 524 MB each). PyTorch runs `F.cross_entropy` forward and backward; for many labels, which do
 not exclude each other, the focal loss of torchvision. {command} measures this section alone, here in
 {seconds:.0f} s."""

@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 # First: it sets the number of threads before the libraries look.
-from benchmarks.speed import time_in_turns  # isort: skip
+import benchmarks.two_threads  # isort: skip  # noqa: F401
 
 import numpy as np
 import scoringrules
 
 from benchmarks.tables import report, table
+from benchmarks.turns import time_in_turns
 from lossfn import scoring
 
 Run = Callable[[], Any]

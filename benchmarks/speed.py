@@ -11,10 +11,7 @@ import argparse
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
-from typing import Any
 
 from benchmarks.two_threads import THREADS
 
@@ -27,16 +24,10 @@ from benchmarks.contestants import FLOOR, LOSSES, OURS, Run, contestants, floors
 from benchmarks.report import document
 from benchmarks.startup import measure_startup
 from benchmarks.tables import replace_beginning, short
+from benchmarks.turns import WARM_UP, time_in_turns
 from lossfn import PointwiseLoss
 
 SIZES = (10**7, 10**5, 10**3)
-WARM_UP = 10
-#: Rounds of a row: at least so many; then until that many or those seconds; fewer only beyond the last limit.
-LEAST, MOST = 20, 400
-SECONDS, LIMIT = 3.0, 25.0
-FEWEST = 5
-#: Seconds between turns; seconds and calls that a turn of quick calls takes.
-PAUSE, TURN, MANY = 0.005, 0.002, 200
 
 
 @dataclass(frozen=True)
@@ -48,48 +39,6 @@ class Row:
     dtype: str
     seconds: dict[str, float]
     rounds: int
-
-
-def time_in_turns(
-    runs: dict[str, Callable[[], Any]],
-    *,
-    warm_up: int = WARM_UP,
-    least: int = LEAST,
-    enough: float = SECONDS,
-    limit: float = LIMIT,
-) -> tuple[dict[str, float], int]:
-    """Return the median seconds of each run, all taking turns, and the number of rounds."""
-    names = list(runs)
-    times: dict[str, list[float]] = {name: [] for name in names}
-    start = time.perf_counter()
-    calls = dict.fromkeys(names, 1)
-    for _ in range(warm_up):
-        for name in names:
-            calls[name] = max(1, min(MANY, int(TURN / take_turn(runs[name], calls[name]))))
-    warmed_up = time.perf_counter()
-    rounds = 0
-    while rounds < MOST:
-        # Nobody always starts.
-        first = rounds % len(names)
-        for name in names[first:] + names[:first]:
-            times[name].append(take_turn(runs[name], calls[name]))
-        rounds += 1
-        now = time.perf_counter()
-        if (rounds >= least and now - warmed_up > enough) or (rounds >= FEWEST and now - start > limit):
-            break
-    return {name: median(seconds) for name, seconds in times.items()}, rounds
-
-
-def take_turn(run: Callable[[], Any], calls: int) -> float:
-    """Return the seconds of one call; quick ones are called several times."""
-    # Threads of the one before may still be spinning, on the processors that this one needs.
-    time.sleep(PAUSE)
-    if calls > 1:
-        run()
-    before = time.perf_counter()
-    for _ in range(calls):
-        run()
-    return (time.perf_counter() - before) / calls
 
 
 def check_agreement(runs: dict[str, Run], dtype: str) -> None:
