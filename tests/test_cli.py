@@ -237,6 +237,18 @@ def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(monkeypatch, outpu
     assert list(outputs.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("error", "line"), [(MemoryError("use fewer"), "use fewer"), (MemoryError(), "not enough memory")]
+)
+def test_memory_that_runs_out_is_one_line(error, line, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("lossfn.comparison.compare", fail)
+    assert main(["compare", str(EXAMPLES / "engel.csv"), "--target", "foodexp", *QUICK]) == 1
+    assert re.fullmatch(rf"lossfn: .*{line}\n", capsys.readouterr().err)
+
+
 def test_without_the_extra_one_line_says_what_to_install():
     program = "import sys; sys.modules['typer'] = None; from lossfn.cli import main; sys.exit(main(['list']))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -1,6 +1,7 @@
 """The cross-validation: which rows meet which, what may leak, what weights and units mean, and what is refused."""
 
 import dataclasses
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pandas as pd
@@ -316,6 +317,15 @@ def test_processes_change_no_number():
 def test_a_number_of_processes_is_whole_and_not_zero(n_jobs):
     with pytest.raises(DataError, match=f"n_jobs must be a whole number other than 0, or None; not {n_jobs!r}"):
         compare(*regression_data(), n_jobs=n_jobs)
+
+
+def test_a_process_that_was_killed_is_named(monkeypatch):
+    def ended(*_, **__):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr("lossfn.comparison.validation.Parallel", lambda **_: ended)
+    with pytest.raises(MemoryError, match=r"^one of the 2 processes was ended from outside.*; use fewer$"):
+        compare(*regression_data(), losses=["Huber"], n_jobs=2)
 
 
 def test_few_rows_compile_no_kernel(monkeypatch):

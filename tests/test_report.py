@@ -148,6 +148,18 @@ def test_no_long_name_crosses_the_line_of_no_difference(binary):
     assert long < 20 < short
 
 
+def test_numbers_below_an_axis_of_differences_stay_inside(result):
+    for picture in pictures.draw(result).differences:
+        width = float(re.search(r'viewBox="0 0 ([\d.]+)', picture.svg)[1])
+        below = [
+            (float(x), text)
+            for x, text in re.findall(r'text-anchor: middle[^>]* x="([\d.]+)"[^>]*>([^<]+)<', picture.svg)
+        ]
+        assert len(below) >= 3
+        # A digit is some six points wide.
+        assert all(3 * len(text) <= x <= width - 3 * len(text) for x, text in below)
+
+
 def test_names_from_strangers_are_harmless(regression):
     losses = tuple(dataclasses.replace(loss, label=f"{loss.label}{NASTY}") for loss in regression.losses)
     nasty = dataclasses.replace(regression, target_name=NASTY, losses=losses, notes=(NASTY,))

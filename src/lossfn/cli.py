@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         # A full disk, a folder that has gone: neither the user's mistake nor ours.
         return _fail(": ".join(filter(None, (error.strerror or str(error), error.filename))), 1)
+    except MemoryError as error:
+        return _fail(str(error) or "there is not enough memory", 1)
     except Exception as error:
         return _report(error)
 

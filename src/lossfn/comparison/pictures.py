@@ -87,7 +87,8 @@ def forest(result: Comparison, score: ScoreInfo) -> Picture | None:
             words.append(f"{label} {difference} ({verdict.verdict})")
         axes.set(xlim=(-limit, limit), ylim=(-0.45, len(verdicts) - 0.2), yticks=[])
         axes.spines["left"].set_visible(False)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        # Numbers nearer to an end would stick out of the picture.
+        axes.set_xticks([tick for tick in MaxNLocator(5).tick_values(-limit, limit) if abs(tick) <= 0.8 * limit])
         better, worse = (0.0, 1.0) if score.lower_is_better else (1.0, 0.0)
         ends: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "color": COLOURS["muted"]}
         lower = -21 / height

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -122,13 +123,22 @@ def cross_validate(
             for fold in _prepared(data, candidates, stage, model, seed)
             for candidate in candidates
         )
-        results = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-        for (_, candidate), fit in zip(product(stage, candidates), results, strict=True):
+        for (_, candidate), fit in zip(product(stage, candidates), _done(tasks, n_jobs), strict=True):
             fits[candidate.key].append(fit)
             done += 1
             if progress is not None:
                 progress(done, len(splits) * len(candidates))
     return fits
+
+
+def _done(tasks: Iterator[Any], n_jobs: int | None) -> Iterator[Any]:
+    """Give the results of tasks, in their order."""
+    try:
+        yield from Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+    except BrokenProcessPool:
+        raise MemoryError(
+            f"one of the {n_jobs} processes was ended from outside, most likely because memory ran out; use fewer"
+        ) from None
 
 
 def _prepared(
