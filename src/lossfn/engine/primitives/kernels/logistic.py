@@ -15,7 +15,7 @@ def sigmoid(x: Scalar) -> Scalar:
     """Return 1/(1 + e^(-x)). One division serves x and -x: it is the slowest instruction of most losses here."""
     e = exp_of_negative(-fabs(x))
     inverse = 1.0 / (1.0 + e)
-    return select(x > 0.0, 1.0, e) * inverse
+    return select(x.has_sign(), e, 1.0) * inverse
 
 
 def dsigmoid(x: Scalar) -> Scalar:

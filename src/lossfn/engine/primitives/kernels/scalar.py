@@ -208,6 +208,11 @@ class Scalar:
         """Return whether both are the same number (``==`` is kept for Python objects)."""
         return self._compare("==", other)
 
+    def has_sign(self) -> Mask:
+        """Return whether the sign bit is set: a selection by it needs no comparison."""
+        bits = self.as_bits().value
+        return Mask(self.builder, self.format, self.builder.icmp_signed("<", bits, ir.Constant(self.format.integer, 0)))
+
     def is_ordered_with(self, other: Scalar) -> Mask:
         """Return whether neither of the two is NaN."""
         return self._compare("ord", other)
