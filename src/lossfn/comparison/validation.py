@@ -136,9 +136,8 @@ def _done(tasks: Iterator[Any], n_jobs: int | None) -> Iterator[Any]:
     try:
         yield from Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
     except BrokenProcessPool:
-        raise MemoryError(
-            f"one of the {n_jobs} processes was ended from outside, most likely because memory ran out; use fewer"
-        ) from None
+        cause = "most likely because memory ran out; use fewer"
+        raise MemoryError(f"one of the processes was ended from outside, {cause}") from None
 
 
 def _prepared(
