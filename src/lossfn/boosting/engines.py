@@ -68,6 +68,10 @@ class Engine(ABC):
     def scores(self, model: Any, features: Array) -> Array:
         """Return raw scores (N, H), the start included."""
 
+    @abstractmethod
+    def importances(self, model: Any, columns: int) -> Array:
+        """Return how much each of so many features contributes to a model, in a unit of the engine's."""
+
 
 FOLLOWS = "it follows from loss and target"
 ENCODE = "encode categories, by sklearn.preprocessing.OrdinalEncoder or OneHotEncoder"

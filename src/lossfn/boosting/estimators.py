@@ -118,6 +118,13 @@ class BoostedModel(LossParameters):
         # What a model was trained with: parameters may be set anew before it predicts.
         self.engine_, self.loss_ = self.engine, loss
 
+    @property
+    def feature_importances_(self) -> Array:
+        """The share of each feature in the gain of all splits; with CatBoost, in how far they move predictions."""
+        check_is_fitted(self)
+        found = engine_of(type(self).__name__, self.engine_).importances(self.model_, self.n_features_in_)
+        return found / (found.sum() or 1.0)
+
     def _scores(self, features: Any) -> Array:
         check_is_fitted(self)
         features = checked(self, self.engine_, features, reset=False)
@@ -169,6 +176,9 @@ class BoostedRegressor(NumericTarget, BoostedModel):
         The best constant on the raw scale, from which training started.
     n_features_in_ : int
         Number of features.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        The share of each in the gain of all splits; with CatBoost, in how far they move predictions. Permutations of
+        held-out rows (``sklearn.inspection.permutation_importance``) say more.
 
     See Also
     --------
@@ -270,6 +280,9 @@ class BoostedClassifier(ClassLabels, BoostedModel):
         The best constant on the raw scale, from which training started.
     n_features_in_ : int
         Number of features.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        The share of each in the gain of all splits; with CatBoost, in how far they move predictions. Permutations of
+        held-out rows (``sklearn.inspection.permutation_importance``) say more.
 
     See Also
     --------

@@ -174,6 +174,16 @@ class XGBoostEngine(Engine):
         scores: Array = model.predict(data, output_margin=True).astype(np.float64)
         return scores.reshape(len(features), -1)
 
+    def importances(self, model: Any, columns: int) -> Array:
+        """Return the gain of all splits by each feature."""
+        if "gblinear" in model.save_config():
+            raise AttributeError(
+                "XGBoost's linear models make no splits that could gain; their coefficients are "
+                "model_.get_score(importance_type='weight')"
+            )
+        gains = model.get_score(importance_type="total_gain")
+        return np.array([gains.get(f"f{column}", 0.0) for column in range(columns)])
+
 
 def _gain_factor(objective: XGBoostObjective, target: Array, weight: Array, start: Array, params: Any) -> float:
     """Return a power of 2 by which gains at the start become those of targets of size 1, where they are far smaller.
