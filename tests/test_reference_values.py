@@ -204,6 +204,11 @@ ROWS = [
         [0.30120066786994827732], [-0.05020011131165804622],
     ),
     Row(
+        Barron(alpha=-1e17, scale=2.0), [3.0], [0.0], 0.6753475326416502723,
+        "Barron (2019), equation 1, and its derivatives by mpmath.diff: 2 - alpha is -alpha",
+        [0.24348935051876230043], [-0.10145389604948428774],
+    ),
+    Row(
         Barron(alpha=-math.inf, scale=2.0), [2.0], [0.0], 0.3934693402873665764,
         "Barron (2019), equation 5: 1 - exp(-1/2)", [0.30326532985631671180], [0.0],
     ),
@@ -287,6 +292,10 @@ ROWS = [
         BiTempered(t1=0.5, t2=2.0), [1.5], [1], 0.19152760059900967453,
         "formula: Amid et al. (2019), equation 4, the probability by solving log_t2 p - log_t2 (1 - p) = z",
         [-0.087608760858087891633], [0.051646186220788763163],
+    ),
+    Row(
+        BiTempered(t1=0.9999, t2=1.2), [-0.5], [1], 0.93286410636930965905,
+        "as above, and its derivatives by mpmath.diff", [-0.52030494671156115277], [0.14555833579948821846],
     ),
     Row(
         SquaredErrorOnSigmoid(), [-0.5], [1], 0.38745561900026007557,

@@ -87,9 +87,21 @@ class Barron(PointwiseLoss):
             return -xp.expm1(-scaled * scaled / 2)
         _, v = self._stretched(xp, scaled)
         exponent = self.alpha / 2 * xp.log1psq(v)
-        # Far out the power itself: an exponent of hundreds has lost the digits that an exponential needs.
-        grown = xp.where(xp.abs(exponent) < 1, xp.expm1(exponent), xp.power(xp.sqrt1psq(v), self.alpha) - 1)
+        is_small = xp.logical_or(self._is_near(xp, v), xp.abs(exponent) < 1)
+        grown = xp.where(is_small, xp.expm1(exponent), xp.power(xp.sqrt1psq(v), self.alpha) - 1)
         return (2 - self.alpha) / self.alpha * grown
+
+    def _is_near(self, xp: Any, v: Any) -> Any:
+        """Return where a power of √(1 + v²) has more digits as an exponential.
+
+        A power multiplies the rounding of its base by alpha, an exponential that of the logarithm by alpha times it.
+        """
+        return xp.log1psq(v) < 2
+
+    def _power(self, xp: Any, v: Any, exponent: Any) -> Any:
+        """Return √(1 + v²) to a power."""
+        near = xp.exp(exponent / 2 * xp.log1psq(v))
+        return xp.where(self._is_near(xp, v), near, xp.power(xp.sqrt1psq(v), exponent))
 
     # In the derivatives one power carries the magnitude, and all other factors are bounded.
 
@@ -100,7 +112,7 @@ class Barron(PointwiseLoss):
         if is_exactly(self.alpha, GAUSSIAN):
             return xp.mulexp(scaled, -scaled * scaled / 2) / self.scale
         root, v = self._stretched(xp, scaled)
-        return root * xp.unit(v) * xp.power(xp.sqrt1psq(v), self.alpha - 1) / self.scale
+        return root * xp.unit(v) * self._power(xp, v, self.alpha - 1) / self.scale
 
     def hessian_expression(self, xp: Any, pred: Any, target: Any) -> Any:
         scaled = (pred - target) / self.scale
@@ -112,7 +124,7 @@ class Barron(PointwiseLoss):
             return 2 * xp.mulexp(0.5 - half, -half) / self.scale / self.scale
         _, v = self._stretched(xp, scaled)
         shape = xp.rh(v) * xp.rh(v) + (self.alpha - 1) * (xp.unit(v) * xp.unit(v))
-        return shape * xp.power(xp.sqrt1psq(v), self.alpha - 2) / self.scale / self.scale
+        return shape * self._power(xp, v, self.alpha - 2) / self.scale / self.scale
 
     @property
     def value_lipschitz(self) -> float | None:
@@ -121,9 +133,8 @@ class Barron(PointwiseLoss):
         if is_exactly(self.alpha, GAUSSIAN):
             return math.exp(-0.5) / self.scale
         # The pull is largest at u² = b/(1 - alpha): for alpha = 1 at infinity.
-        b = 2 - self.alpha
-        grown = (b / (1 - self.alpha)) ** ((self.alpha - 1) / 2) if self.alpha < 1 else 1.0
-        return grown / self.scale
+        shrunk = (1 - self.alpha) / 2 * math.log1p(1 / (1 - self.alpha)) if self.alpha < 1 else 0.0
+        return math.exp(-shrunk) / self.scale
 
     @property
     def gradient_lipschitz(self) -> float:

@@ -95,7 +95,7 @@ class Distillation(RowwiseLoss):
         known = softmax_of(ops, target.teacher / self.temperature)
         difference = student.log_probability - known.log_probability
         # q (e^d - 1 - d), which sums to the divergence because probabilities sum to 1, is never negative.
-        excess = ops.xp.where(known.probability > 0, known.probability * ops.expm1mx(difference), student.probability)
+        excess = ops.xp.where(known.probability == 0, student.probability, known.probability * ops.expm1mx(difference))
         return self._mixed(sum_classes(ops.xp, excess), self._hard.row_value(ops, scores, target.label))
 
     def row_gradient(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:

@@ -91,18 +91,25 @@ class BiTempered(PointwiseLoss):
             return xp.softplus(-margin)
         terms = self._terms(xp, margin)
         if self._logarithm_is_plain:
-            tau = self.t2 - 1
-            # Far away -log(less) has a value where less itself has vanished.
-            far = (xp.log(xp.abs(margin) + xp.power(terms.more, -tau) / tau) + xp.log(tau)) / tau
-            wrong = xp.where(terms.decay < 0.125, far, -xp.log(terms.less))
-            return xp.where(terms.wrong, wrong, -xp.log1p(-terms.less))
+            return xp.where(terms.wrong, self._surprise(xp, margin, terms), -xp.log1p(-terms.less))
         first, second = 1 - self.t1, 2 - self.t1
         # The integral of v^(-t1) (1 - v) from the probability of the label to 1, and the power of the other class.
         logarithm = xp.log1p(-terms.less)
         small = xp.expm1mx(second * logarithm) / second - xp.expm1mx(first * logarithm) / first
-        large = (1 - terms.less_by_power) / first - (1 - terms.less * terms.less_by_power) / second
+        exponent = -first * self._surprise(xp, margin, terms)
+        # For t1 near 1 the power is near 1.
+        fallen = xp.where(exponent > -1, -xp.expm1(exponent), 1 - terms.less_by_power)
+        large = fallen / first - (1 - terms.less * terms.less_by_power) / second
         other = xp.where(terms.wrong, xp.power(terms.more, second), terms.less * terms.less_by_power)
         return xp.where(terms.wrong, large, small) + other / second
+
+    def _surprise(self, xp: Any, margin: Any, terms: Terms) -> Any:
+        """Return -log(less), which far away has a value where less itself has vanished."""
+        if self._softmax_is_plain:
+            return xp.softplus(xp.abs(margin))
+        tau = self.t2 - 1
+        far = (xp.log(xp.abs(margin) + xp.power(terms.more, -tau) / tau) + xp.log(tau)) / tau
+        return xp.where(terms.decay < 0.125, far, -xp.log(terms.less))
 
     def _terms(self, xp: Any, margin: Any) -> Terms:
         size = xp.abs(margin)
