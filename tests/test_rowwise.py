@@ -482,6 +482,13 @@ def test_the_best_constant_implies_the_frequencies(loss: Any) -> None:
         assert loss(np.tile(other, (100, 1)), index) >= best - 1e-12
 
 
+@pytest.mark.parametrize("loss", [loss for loss in SOFTMAX if loss not in OF_LOGITS], ids=label)
+def test_the_best_constant_is_what_scores_are_said_to_be(loss: Any) -> None:
+    row = loss.optimal_constant([0, 0, 1, 3], weight=[1, 2, 3, 0], classes=4)
+    probabilities = np.exp(row) if loss.inputs == "log_probabilities" else row
+    np.testing.assert_allclose(probabilities, [0.5, 0.5, 0.0, 0.0], atol=1e-6)
+
+
 def test_absent_classes_get_no_probability() -> None:
     row = lossfn.CrossEntropy().optimal_constant([0, 0, 1], classes=4)
     np.testing.assert_allclose(row, [np.log(2 / 3), np.log(1 / 3), -np.inf, -np.inf])
@@ -628,6 +635,7 @@ def test_distillation_of_pytorch() -> None:
         (np.zeros((2, 3)), [0, 3], r"target\[1\] = 3 is not a class index from 0 to 2"),
         (np.zeros((2, 3)), [[0.5, 0.5, 0.0], [1.0, 1.0, 0.0]], r"target\[1\] is not a distribution.*sums to 2"),
         (np.zeros((2, 3)), [[0.5, 0.5, 0.0], [1.5, -0.5, 0.0]], r"target\[1\] is not a distribution.*holds -0.5"),
+        (np.zeros(3), [0.5, 0.0, 0.0], r"target is not a distribution.*sums to 0.5"),
         (np.zeros((2, 3)), [[0], [1]], r"target\[..., 0\]"),
         (np.zeros((2, 3)), [0, 1, 2], "Nothing is broadcast"),
         (np.zeros((2, 3, 4)), np.zeros((2, 4), int), "Classes come last"),
@@ -639,6 +647,52 @@ def test_distillation_of_pytorch() -> None:
 def test_refuses_targets_that_do_not_fit(pred: Any, target: Any, message: str, path: str) -> None:
     with paths.forced(path), pytest.raises(ValueError, match=message):
         lossfn.CrossEntropy()(pred, target)
+
+
+@pytest.mark.parametrize("kind", [lossfn.CrossEntropy, lossfn.MulticlassBrier])
+@pytest.mark.parametrize(
+    ("inputs", "inside", "outside", "message"),
+    [
+        ("probabilities", [0.5, 0.2, 0.3], [5.0, 0.2, 0.3], r"pred\[1, 0\] = 5.0 is not a probability in \[0, 1\]"),
+        ("log_probabilities", [-1.0, -2.0, -0.7], [-1.0, -2.0, 0.5], r"pred\[1, 2\] = 0.5 is not a log-probability"),
+    ],
+)
+def test_refuses_scores_that_are_not_what_they_are_said_to_be(
+    kind: Any, inputs: str, inside: Any, outside: Any, message: str
+) -> None:
+    loss, pred, target = kind(inputs=inputs), np.array([inside, outside]), np.array([1, 1])
+    for library in (np.asarray, torch.as_tensor, jnp.asarray):
+        with pytest.raises(ValueError, match=f"{message}.*; for logits use inputs='logits'"):
+            loss(library(pred), library(target))
+    with pytest.raises(ValueError, match=message):
+        lossfn.check(loss, pred, target)
+    assert loss(pred, target, mask=[True, False]) == loss(pred[:1], target[:1])
+    # Where values cannot be looked at, the row is NaN.
+    traced = jax.jit(lambda scores: loss(scores, jnp.asarray(target), reduction="none"))(jnp.asarray(pred))
+    np.testing.assert_array_equal(np.isnan(traced), [False, True])
+
+
+@pytest.mark.parametrize("loss", [loss for loss in SOFTMAX if loss not in OF_LOGITS], ids=label)
+@pytest.mark.parametrize("target", [np.array([1]), np.array([[0.0, 1.0, 0.0]])], ids=["index", "distribution"])
+def test_a_missing_probability_makes_its_row_missing(loss: Any, target: Any) -> None:
+    pred = np.array([[np.nan, 0.5, 0.5]])
+    pred = np.log(pred) if loss.inputs == "log_probabilities" else pred
+    value, gradient = loss.value_and_gradient(pred, target)
+    assert np.isnan(value)
+    assert np.isnan(gradient).any()
+
+
+@pytest.mark.parametrize("rows", [3, 2000])
+def test_a_teacher_without_scores_gives_nan(rows: int) -> None:
+    loss = Distillation()
+    pred, target = draw(loss, rows)
+    for missing in ([np.nan, 0.0, 1.0], [-np.inf] * K):
+        target.teacher[1] = missing
+        value, gradient = loss.elementwise(pred, target), loss.gradient(pred, target)
+        np.testing.assert_array_equal(np.flatnonzero(np.isnan(value)), [1])
+        np.testing.assert_array_equal(np.flatnonzero(np.isnan(gradient).any(axis=-1)), [1])
+    target.teacher[1] = [-np.inf, 0.0, 0.0]
+    assert np.isfinite(loss(pred, target))
 
 
 def test_refuses_what_cannot_be_meant() -> None:

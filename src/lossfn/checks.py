@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any, NoReturn
 
@@ -104,20 +105,24 @@ def raise_outside(owner: str, name: str, values: Any, inside: Any, domain: Domai
 
 def raise_descending(owner: str, names: tuple[str, str], values: tuple[Any, Any], inside: Any) -> NoReturn:
     """Report the first place where the first of two parts is larger than the second."""
-    place = np.unravel_index(np.flatnonzero(~np.asarray(inside))[0], values[0].shape)
-    index = ", ".join(str(int(position)) for position in place)
-    smaller, larger = (f"{name}[{index}] = {part[place]!s}" for name, part in zip(names, values, strict=True))
+    index = np.unravel_index(np.flatnonzero(~np.asarray(inside))[0], values[0].shape)
+    place = _place(index)
+    smaller, larger = (f"{name}{place} = {part[index]!s}" for name, part in zip(names, values, strict=True))
     raise ValueError(f"{owner}: {smaller} is larger than {larger}")
 
 
 def _raise_outside(owner: str, name: str, values: Any, inside: Any, expected: str, cure: str) -> NoReturn:
     outside = np.flatnonzero(~np.asarray(inside))
     index = np.unravel_index(outside[0], values.shape)
-    # A single number has no index.
-    place = f"[{', '.join(str(int(position)) for position in index)}]" if index else ""
+    place = _place(index)
     others = f" ({outside.size} values are outside)" if outside.size > 1 else ""
     advice = f"; {cure}" if cure else ""
     raise ValueError(f"{owner}: {name}{place} = {values[index]!s} is not {expected}{others}{advice}")
+
+
+def _place(index: Sequence[Any]) -> str:
+    # A single number, or row, has no index.
+    return f"[{', '.join(str(int(position)) for position in index)}]" if index else ""
 
 
 def raise_row_outside(owner: str, name: str, target: Any, inside: Any, expected: str, cure: str) -> NoReturn:
@@ -126,10 +131,10 @@ def raise_row_outside(owner: str, name: str, target: Any, inside: Any, expected:
         _raise_outside(owner, name, target, inside, expected, cure)
     outside = np.flatnonzero(~inside)
     row = target.reshape(-1, target.shape[-1])[outside[0]]
-    place = ", ".join(str(int(position)) for position in np.unravel_index(outside[0], inside.shape))
+    place = _place(np.unravel_index(outside[0], inside.shape))
     found = f"sums to {row.sum():g}" if (row >= 0).all() else f"holds {row[~(row >= 0)][0]:g}"
     others = f" ({outside.size} rows do not fit)" if outside.size > 1 else ""
-    raise ValueError(f"{owner}: {name}[{place}] is not {expected}: it {found}{others}; {cure}")
+    raise ValueError(f"{owner}: {name}{place} is not {expected}: it {found}{others}; {cure}")
 
 
 def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Any) -> None:

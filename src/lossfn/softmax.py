@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,12 +13,26 @@ from lossfn.engine import rows
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.row_kernels import RowKernels
 from lossfn.engine.rows import RowEvaluator
-from lossfn.fields import choice, half_open_fraction, nonnegative, positive
+from lossfn.fields import (
+    EXTENDED_REAL,
+    LOG_PROBABILITY,
+    PROBABILITY,
+    Domain,
+    choice,
+    half_open_fraction,
+    nonnegative,
+    positive,
+)
 from lossfn.pointwise import PointwiseLoss
 from lossfn.reduce import sum_classes
 from lossfn.rowwise import RowwiseLoss
 
-INPUTS = ("logits", "log_probabilities", "probabilities")
+INPUT_DOMAINS: dict[str, Domain] = {
+    "logits": EXTENDED_REAL,
+    "log_probabilities": LOG_PROBABILITY,
+    "probabilities": dataclasses.replace(PROBABILITY, cure=LOG_PROBABILITY.cure),
+}
+INPUTS = tuple(INPUT_DOMAINS)
 
 
 class Softmax(NamedTuple):
@@ -118,10 +133,14 @@ class SoftmaxLoss(RowwiseLoss):
     @cached_property
     def _evaluator(self) -> RowEvaluator:
         kernels = RowKernels(self) if self.inputs == "logits" else None
-        return RowEvaluator(type(self).__name__, self, self._parts, kernels)
+        return RowEvaluator(type(self).__name__, self, self._parts, kernels, INPUT_DOMAINS[self.inputs])
 
     def optimal_constant(self, target: Any, *, weight: Any = None, classes: int | None = None) -> Any:
         """Return the row of scores (K,) that minimises the weighted loss of all targets; see ``RowwiseLoss``."""
+        if self.inputs != "logits":
+            of_logits = dataclasses.replace(self, inputs="logits")
+            row = of_logits.optimal_constant(target, weight=weight, classes=classes)
+            return row if self.inputs == "log_probabilities" else np.exp(row)
         row = super().optimal_constant(target, weight=weight, classes=classes)
         if np.ndim(target) == 1 and self.needs_target_class_only and not self.label_smoothing:
             # What never occurs is best given no probability at all.
@@ -263,7 +282,7 @@ class SoftmaxLoss(RowwiseLoss):
 
     def _row(self, ops: ArrayNamespace, scores: Any) -> Softmax:
         if self.inputs != "logits":
-            return Softmax(scores, None, None, None)
+            return Softmax(scores + rows.nan_rows(ops, scores), None, None, None)
         if self.divisor != 1.0:
             scores = scores / self.divisor
         offset = self.offset(scores.shape[-1])

@@ -16,7 +16,7 @@ from lossfn.engine.batch import Batch, eagerly, is_traced, nan_outside
 from lossfn.engine.libraries import compatible, library_of_namespace
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.paths import adapter, path_of
-from lossfn.fields import REAL
+from lossfn.fields import EXTENDED_REAL, REAL, Domain
 
 
 class Part(NamedTuple):
@@ -179,11 +179,19 @@ def nan_rows(ops: ArrayNamespace, scores: Any) -> Any:
 class RowEvaluator:
     """The paths of one row-wise loss: array code, and kernels where there are any."""
 
-    def __init__(self, owner: str, functions: RowFunctions, parts: tuple[Part, ...], kernels: Any = None) -> None:
+    def __init__(
+        self,
+        owner: str,
+        functions: RowFunctions,
+        parts: tuple[Part, ...],
+        kernels: Any = None,
+        prediction: Domain = EXTENDED_REAL,
+    ) -> None:
         self.owner = owner
         self.functions = functions
         self.parts = parts
         self.kernels = kernels
+        self.prediction = prediction
 
     def has_kernel(self, kind: str) -> bool:
         """Whether there is a kernel that computes a kind of result."""
@@ -256,6 +264,8 @@ class RowEvaluator:
                 else xp.where(keep[..., None], target, xp.ones_like(target) / target.shape[-1])
                 for target in targets
             )
+        if not self.prediction.takes_any_score and is_traced(batch.library, scores):
+            scores = scores + nan_outside(batch, self._holds(batch, scores))
         if is_traced(batch.library, *targets):
             # Where no class can be refused, a wrong one gives NaN: a sum keeps it for both derivatives. Nothing looks
             # for its score, because reading beyond an array ends every computation on an accelerator.
@@ -270,7 +280,8 @@ class RowEvaluator:
         return batch.element_weight(), keep, scores, targets
 
     def check_values(self, batch: Batch, keep: Any = None) -> None:
-        """Refuse the first target that is no class, or no distribution, where ``keep`` is not false."""
+        """Refuse the first score or target that the loss does not take, where ``keep`` is not false."""
+        self._check_scores(batch, keep)
         xp, classes = batch.xp, self.functions.classes_of(batch.pred.shape[-1])
         for part, target in zip(self.parts, batch.targets, strict=True):
             if part.is_scores:
@@ -288,8 +299,21 @@ class RowEvaluator:
             if not bool(xp.all(inside)):
                 checks.raise_row_outside(self.owner, part.name, np.asarray(target), np.asarray(inside), expected, cure)
 
+    def _check_scores(self, batch: Batch, keep: Any) -> None:
+        if self.prediction.takes_any_score:
+            return
+        inside = self._holds(batch, batch.pred)
+        if keep is not None:
+            inside = inside | ~batch.xp.broadcast_to(keep, batch.shape)[..., None]
+        if not bool(batch.xp.all(inside)):
+            checks.raise_outside(self.owner, "pred", np.asarray(batch.pred), np.asarray(inside), self.prediction)
+
+    def _holds(self, batch: Batch, scores: Any) -> Any:
+        """Return where scores are what the loss takes, or NaN."""
+        return self.prediction.condition(batch.ops, scores) | (scores != scores)
+
     def check_concrete(self, batch: Batch) -> None:
-        """Check the targets of rows that count, where values can be looked at."""
+        """Check rows that count, where values can be looked at."""
         with eagerly(batch.library):
             if not is_traced(batch.library, batch.pred, *batch.targets, batch.weight, batch.mask):
                 self.check_values(batch, batch.kept())
