@@ -12,8 +12,8 @@ from scipy import special, stats
 from sympy.parsing.sympy_parser import implicit_multiplication, parse_expr, standard_transformations
 
 from lossfn import CRPSLogNormal, CRPSStudentT, StudentTNLL
+from lossfn.engine.definition import DEFINITIONS
 from lossfn.reference.formula import plain_formula
-from lossfn.reference.sheet import DEFINITIONS
 
 DF = 4.0
 FUNCTIONS = {

@@ -14,8 +14,6 @@ from lossfn.parameters import Parameter, declared, valid_integer
 class ClassWeights(Parameter):
     """A parameter with one weight for each class, kept as a tuple so that losses stay hashable."""
 
-    symbol: str = "w"
-
     @property
     def values(self) -> str:
         """Which values it takes."""
@@ -57,9 +55,9 @@ class ClassIndex(Parameter):
         return None if value is None else valid_integer(self.values, owner, name, value)
 
 
-def class_weights(*, default: tuple[float, ...] | None, doc: str) -> Any:
+def class_weights(*, default: tuple[float, ...] | None, doc: str, symbol: str = "w") -> Any:
     """Declare a parameter with one number >= 0 for each class, or ``None``."""
-    return declared(default, ClassWeights(doc=doc))
+    return declared(default, ClassWeights(doc=doc, symbol=symbol))
 
 
 def class_index(*, default: None, doc: str) -> Any:

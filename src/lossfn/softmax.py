@@ -10,6 +10,7 @@ import numpy as np
 
 from lossfn import checks
 from lossfn.engine import rows
+from lossfn.engine.definition import DEFINITIONS
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.row_kernels import RowKernels
 from lossfn.engine.rows import RowEvaluator
@@ -100,9 +101,9 @@ class SoftmaxLoss(RowwiseLoss):
     z_loss: float = nonnegative(default=0.0, symbol=r"\zeta", doc="factor on the squared log-sum-exp of the logits")
 
     needs_target_class_only: ClassVar[bool] = True
+    #: What ``offset`` adds, in LaTeX.
+    offset_formula: ClassVar[str] = ""
     accepted_inputs: ClassVar[tuple[str, ...]] = ("logits",)
-    gives_probability = True
-
     def __post_init__(self) -> None:
         super().__post_init__()
         owner = type(self).__name__
@@ -120,6 +121,11 @@ class SoftmaxLoss(RowwiseLoss):
     def divisor(self) -> float:
         """What scores are divided by before softmax."""
         return self.temperature
+
+    @property
+    def gives_probability(self) -> bool:  # type: ignore[override]  # depends on a parameter here
+        """Whether the minimiser determines the probabilities: not that of a class without weight."""
+        return self.class_weight is None or all(self.class_weight)
 
     def offset(self, classes: int) -> tuple[float, ...] | None:  # noqa: ARG002 (of some losses)
         """Return what is added to the scores of each class, or ``None``."""
@@ -163,15 +169,15 @@ class SoftmaxLoss(RowwiseLoss):
         the slope of a class that is absent and a_j + b_j that of the true one. This is solved for π: so smoothing,
         class weights, temperature and improper losses are corrected for.
         """
+        owner = type(self).__name__
+        if self.class_weight is not None and 0.0 in self.class_weight:
+            unseen = self.class_weight.index(0.0)
+            raise ValueError(f"{owner}: class {unseen} has the weight 0, so that no score tells its probability")
         if not self.gives_probability:
             return super().inverse_link(pred)
-        owner = type(self).__name__
         batch = rows.prepare_scores(owner, pred)
         if self.class_weight is not None:
             checks.check_class_weights(owner, self.class_weight, batch.pred.shape[-1])
-            if 0.0 in self.class_weight:
-                unseen = self.class_weight.index(0.0)
-                raise ValueError(f"{owner}: class {unseen} has the weight 0, so that no score tells its probability")
         ops, xp, scores = batch.ops, batch.xp, batch.pred
         row = self._row(ops, scores)
         absent = self.label_smoothing / scores.shape[-1]
@@ -194,36 +200,48 @@ class SoftmaxLoss(RowwiseLoss):
     @property
     def formula(self) -> str:
         """The loss of one row in LaTeX."""
-        return rf"\sum_k \phi(\ell_k, y_k){self._where}"
+        share = "s" if self.label_smoothing else "y"
+        penalty = rf" + {self.z_loss:g} t^{{2}}" if self.z_loss else ""
+        return rf"\sum_k \phi({self._letter}_k, {share}_k){penalty}{self._where(0)}"
 
     @property
     def gradient_formula(self) -> str:
         """The gradient of one row in LaTeX."""
         if self.inputs != "logits":
-            return rf"\phi'_j{self._where}"
-        return rf"{self._per_divisor} \left(\phi'_j - p_j \sum_k \phi'_k\right){self._where}"
+            return rf"\phi'_j{self._where(1)}"
+        penalty = rf" + {2 * self.z_loss:g} t p_j" if self.z_loss else ""
+        return rf"{self._per('')} \left(\phi'_j - p_j \sum_k \phi'_k{penalty}\right){self._where(1)}"
 
     @property
     def hessian_formula(self) -> str:
         """The Hessian of one row in LaTeX."""
         if self.inputs != "logits":
-            return rf"\delta_{{ij}} \phi''_j{self._where}"
+            return rf"\delta_{{ij}} \phi''_j{self._where(2)}"
         inner = r"\sum_k (\delta_{ik} - p_i)\, \phi''_k\, (\delta_{jk} - p_j) - p_i (\delta_{ij} - p_j) \sum_k \phi'_k"
-        return rf"{self._per_divisor * 2} \left({inner}\right){self._where}"
+        penalty = rf" + {2 * self.z_loss:g} p_i (p_j + t (\delta_{{ij}} - p_j))" if self.z_loss else ""
+        return rf"{self._per('^{2}')} \left({inner}{penalty}\right){self._where(2)}"
 
     @property
-    def _per_divisor(self) -> str:
-        return "" if self.divisor == 1 else rf"\frac{{1}}{{{self.divisor:g}}}"
+    def _letter(self) -> str:
+        return self.term.head_symbols[0]
 
-    @property
-    def _where(self) -> str:
-        term = self.term.formula.split(r",\qquad ")[0]
-        letter = self.term.head_symbols[0]
-        text = rf",\qquad \phi({letter}, y) = {term}"
-        if self.inputs != "logits":
-            return text
-        scale = "" if self.divisor == 1 else rf" / {self.divisor:g}"
-        return text + rf",\qquad \ell = \log p = \log \operatorname{{softmax}}(z{scale})"
+    def _per(self, power: str) -> str:
+        return "" if self.divisor == 1 else rf"\frac{{1}}{{{self.divisor:g}{power}}}"
+
+    def _where(self, order: int) -> str:
+        """Return what the letters stand for, the derivatives of a term up to an order among them."""
+        term = self.term
+        written = (term.formula, term.gradient_formula, term.hessian_formula)[: order + 1]
+        names = (rf"\phi({self._letter}, y)", r"\phi'", r"\phi''")
+        means = [f"{name} = {formula.split(DEFINITIONS)[0]}" for name, formula in zip(names, written, strict=False)]
+        if self.inputs == "logits":
+            scores = ("z" if self.divisor == 1 else rf"z / {self.divisor:g}") + self.offset_formula
+            means.append(rf"\ell = \log p = \log \operatorname{{softmax}}({scores})")
+            if self.z_loss:
+                means.append(rf"t = \operatorname{{logsumexp}}({scores})")
+        if self.label_smoothing:
+            means.append(rf"s = {1 - self.label_smoothing:g} y + {self.label_smoothing:g} / K")
+        return "".join(DEFINITIONS + meaning for meaning in means)
 
     # ---- array code -----------------------------------------------------------------------------------------------
 

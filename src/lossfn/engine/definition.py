@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from lossfn.engine.namespaces import ArrayNamespace
 
 
+#: What separates a formula from what its letters stand for.
+DEFINITIONS = r",\qquad "
+
+
 class Override(NamedTuple):
     """Gradient and Hessian that a loss writes by itself, one entry for each head."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy
 
-from lossfn.engine.definition import Definition, Function, Recorded
+from lossfn.engine.definition import DEFINITIONS, Definition, Function, Recorded
 from lossfn.engine.printer import SourcePrinter, latex
 from lossfn.engine.symbolic import RESIDUAL, Derived, derive, passes_nan, to_sympy
 from lossfn.engine.trace import Node, Recorder, symbol
@@ -100,7 +100,7 @@ def _formulas(derived: Derived, declared: Mapping[str, str]) -> dict[str, str]:
     }
     if derived.definition is None:
         return formulas
-    where = rf",\qquad {symbols[derived.variable.name]} = {latex(derived.definition, symbols)}"
+    where = f"{DEFINITIONS}{symbols[derived.variable.name]} = {latex(derived.definition, symbols)}"
     return {name: text + where for name, text in formulas.items()}
 
 

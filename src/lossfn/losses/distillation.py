@@ -77,6 +77,21 @@ class Distillation(RowwiseLoss):
             r" - (1 - \alpha) \log p_{y}"
         )
 
+    @property
+    def gradient_formula(self) -> str:
+        return (
+            r"\alpha T (s_{j} - q_{j}) + (1 - \alpha) (p_{j} - y_{j})"
+            r",\qquad p = \operatorname{softmax}(z),\qquad s = \operatorname{softmax}(z / T)"
+            r",\qquad q = \operatorname{softmax}(t / T)"
+        )
+
+    @property
+    def hessian_formula(self) -> str:
+        return (
+            r"\alpha (\delta_{ij} s_{i} - s_{i} s_{j}) + (1 - \alpha) (\delta_{ij} p_{i} - p_{i} p_{j})"
+            r",\qquad p = \operatorname{softmax}(z),\qquad s = \operatorname{softmax}(z / T)"
+        )
+
     @cached_property
     def _soft(self) -> CrossEntropy:
         return CrossEntropy(temperature=self.temperature)

@@ -100,6 +100,14 @@ class MixtureDensity(RowwiseLoss):
         return r"-\log \sum_{j} p_{j} \frac{1}{\sigma_{j}} \varphi\left(\frac{y - \mu_{j}}{\sigma_{j}}\right)"
 
     @property
+    def gradient_formula(self) -> str:
+        return (
+            r"\begin{pmatrix} p_{j} - r_{j} \\ - \frac{r_{j} \omega_{j}}{\sigma_{j}} \\ r_{j} (1 - \omega_{j}^{2}) "
+            r"\end{pmatrix},\qquad \omega_{j} = \frac{y - \mu_{j}}{\sigma_{j}}"
+            r",\qquad r_{j} = e^{L} \frac{p_{j} \varphi(\omega_{j})}{\sigma_{j}}"
+        )
+
+    @property
     def sampled_classes(self) -> int:  # type: ignore[override]  # depends on a parameter here
         return 3 * self.components
 

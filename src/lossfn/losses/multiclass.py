@@ -246,7 +246,7 @@ class GeneralizedCrossEntropy(SoftmaxLoss):
 
     @property
     def gives_probability(self) -> bool:  # type: ignore[override]  # depends on a parameter here
-        return self.q < 1
+        return super().gives_probability and self.q < 1
 
     @cached_property
     def term(self) -> PointwiseLoss:
@@ -351,10 +351,11 @@ class LogitAdjusted(SoftmaxLoss):
     2.302585
     """
 
-    prior: tuple[float, ...] = class_weights(default=(0.5, 0.5), doc="how frequent each class is")
+    prior: tuple[float, ...] = class_weights(default=(0.5, 0.5), symbol=r"\pi", doc="how frequent each class is")
     tau: float = real(default=1.0, symbol=r"\tau", doc="strength")
 
     elicits = "probabilities over prior^tau"
+    offset_formula = r" + \tau \log \pi"
     variants = ({"prior": (0.5, 0.3, 0.2)}, {"prior": (5.0, 3.0, 2.0), "tau": 0.5})
     equivalents = (
         Equivalent("PyTorch", "torch.nn.functional.cross_entropy(pred + tau * torch.log(torch.tensor(prior)), target)"),

@@ -82,6 +82,17 @@ class WestonWatkins(MulticlassMarginLoss):
     def formula(self) -> str:
         return r"\sum_{j \ne y} \max\left(0, \Delta + z_{j} - z_{y}\right)"
 
+    @property
+    def gradient_formula(self) -> str:
+        return (
+            r"\begin{cases} 1\{z_{y} < \Delta + z_{j}\} & \text{if } j \ne y \\ "
+            r"- \sum_{k \ne y} 1\{z_{y} < \Delta + z_{k}\} & \text{otherwise} \end{cases}"
+        )
+
+    @property
+    def hessian_formula(self) -> str:
+        return "0"
+
     def row_value(self, ops: ArrayNamespace, scores: Any, target: Any) -> Any:
         """Return the loss of each row."""
         _, excess = _excess(ops, scores, target, self.margin)
@@ -131,6 +142,18 @@ class CrammerSinger(MulticlassMarginLoss):
     @property
     def formula(self) -> str:
         return r"\max\left(0, \Delta + \max_{j \ne y} z_{j} - z_{y}\right)"
+
+    @property
+    def gradient_formula(self) -> str:
+        return (
+            r"1\{z_{y} < \Delta + m\} \begin{cases} \frac{1\{z_{j} = m\}}{n} & \text{if } j \ne y \\ "
+            r"-1 & \text{otherwise} \end{cases}"
+            r",\qquad m = \max_{k \ne y} z_{k},\qquad n = \sum_{k \ne y} 1\{z_{k} = m\}"
+        )
+
+    @property
+    def hessian_formula(self) -> str:
+        return "0"
 
     @property
     def value_lipschitz(self) -> float | None:

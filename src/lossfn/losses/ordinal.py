@@ -207,6 +207,14 @@ class Coral(ThresholdLoss):
     def formula(self) -> str:
         return r"\sum_{k < y} \log(1 + e^{-z_{k}}) + \sum_{k \ge y} \log(1 + e^{z_{k}})"
 
+    @property
+    def gradient_formula(self) -> str:
+        return r"\sigma(z_{k}) - 1\{k < y\},\qquad \sigma(z) = \frac{1}{1 + e^{-z}}"
+
+    @property
+    def hessian_formula(self) -> str:
+        return r"\delta_{ij} \sigma(z_{i}) (1 - \sigma(z_{i})),\qquad \sigma(z) = \frac{1}{1 + e^{-z}}"
+
     @np.errstate(all="ignore")
     def inverse_link(self, pred: Any) -> Any:
         """Return the probability of each rank; NaN for rows whose logits ascend somewhere: they imply none."""
@@ -249,7 +257,15 @@ class Corn(ThresholdLoss):
 
     @property
     def formula(self) -> str:
-        return r"\sum_{k < y} \log(1 + e^{-z_{k}}) + \log(1 + e^{z_{y}})"
+        return r"\sum_{k < y} \log(1 + e^{-z_{k}}) + 1\{y < K - 1\} \log(1 + e^{z_{y}})"
+
+    @property
+    def gradient_formula(self) -> str:
+        return r"1\{k \le y\} \sigma(z_{k}) - 1\{k < y\},\qquad \sigma(z) = \frac{1}{1 + e^{-z}}"
+
+    @property
+    def hessian_formula(self) -> str:
+        return r"1\{i \le y\}\, \delta_{ij} \sigma(z_{i}) (1 - \sigma(z_{i})),\qquad \sigma(z) = \frac{1}{1 + e^{-z}}"
 
     @np.errstate(all="ignore")
     def inverse_link(self, pred: Any) -> Any:

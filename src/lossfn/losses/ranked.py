@@ -144,6 +144,13 @@ class RankedProbabilityScore(RankedLoss):
     def formula(self) -> str:
         return r"\sum_{k} \left(\sum_{j \le k} p_{j} - 1\{y \le k\}\right)^{2}"
 
+    @property
+    def gradient_formula(self) -> str:
+        return (
+            r"2 p_{j} \sum_{k} (F_{k} - 1\{y \le k\}) (1\{j \le k\} - F_{k})"
+            r",\qquad p = \operatorname{softmax}(z),\qquad F_{k} = \sum_{j \le k} p_{j}"
+        )
+
     def event_value(self, event: Events) -> Any:
         miss = _miss(event)
         return miss * miss
@@ -189,6 +196,17 @@ class OrdinalAbsolute(RankedLoss):
     @property
     def formula(self) -> str:
         return r"\sum_{k} p_{k} \left|k - y\right|"
+
+    @property
+    def gradient_formula(self) -> str:
+        return r"p_{j} (|j - y| - L),\qquad p = \operatorname{softmax}(z)"
+
+    @property
+    def hessian_formula(self) -> str:
+        return (
+            r"p_{i} \left(\delta_{ij} (|i - y| - L) - p_{j} (|i - y| + |j - y| - 2 L)\right)"
+            r",\qquad p = \operatorname{softmax}(z)"
+        )
 
     def event_value(self, event: Events) -> Any:
         return (1.0 - event.share) * event.at_most + event.share * event.above

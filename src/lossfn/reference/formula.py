@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-SUPERSCRIPTS = dict(zip("0123456789+−()n\N{PRIME}*", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ\N{PRIME}*", strict=True))
+SUPERSCRIPTS = dict(
+    zip("0123456789+−()n\N{PRIME}\N{DOUBLE PRIME}*", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿ\N{PRIME}\N{DOUBLE PRIME}*", strict=True)
+)
 SUBSCRIPTS = dict(zip("0123456789+−()", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎", strict=True))
 # Accents, as the characters that combine with the letter before them.
 ACCENTS = {"^": "\N{COMBINING CIRCUMFLEX ACCENT}", "~": "\N{COMBINING TILDE}", "¯": "\N{COMBINING MACRON}"}

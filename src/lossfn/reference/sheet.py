@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from lossfn import fields
+from lossfn.engine.definition import DEFINITIONS
 from lossfn.equivalents import Equivalent
 from lossfn.pointwise import PointwiseLoss
 from lossfn.reference.docstring import Docstring, read_docstring
@@ -19,9 +20,6 @@ from lossfn.registry import Entry, snake_case
 
 # The engine's letters for the variables that make a formula shortest.
 VARIABLES = {"r": "residual", "m": "margin"}
-
-# What separates a formula from what its variable stands for.
-DEFINITIONS = r",\qquad "
 
 SMOOTHNESS = {
     -1: "jumps",
@@ -113,7 +111,8 @@ class Sheet:
     @property
     def definitions(self) -> list[str]:
         """What the variables of the formulas stand for, in LaTeX."""
-        return list(self.loss.formula.split(DEFINITIONS)[1:])
+        whole = (self.loss.formula, self.loss.gradient_formula, self.loss.hessian_formula)
+        return list(dict.fromkeys(definition for formula in whole for definition in formula.split(DEFINITIONS)[1:]))
 
     @property
     def variable(self) -> str:
