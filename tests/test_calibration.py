@@ -367,6 +367,8 @@ def test_states_refuse() -> None:
         (([0.5], [0]), {"strategy": "even"}, ["strategy must be one of width, mass", "'even'"]),
         (([0.5], [0]), {"level": 95}, ["level must be", "95"]),
         (([0.5], [0]), {"weight": [-1.0]}, ["weight[0] = -1.0"]),
+        (([0.5, 0.5], [0, 1]), {"weight": [0.0, 1e200]}, ["between 1e-140 and 1e+140", "got 1e+200", "by their mean"]),
+        (([0.5, 0.5], [0, 1]), {"weight": [1e-200, 1.0]}, ["between 1e-140 and 1e+140", "got 1e-200"]),
         (([0.5], [0]), {"weight": [1.0, 1.0]}, ["weight must have shape (1,)", "(2,)"]),
     ],
 )  # fmt: skip

@@ -220,8 +220,11 @@ def test_platt_scaling_without_smoothed_targets_is_logistic_regression() -> None
 def test_separated_scores() -> None:
     z, y = [-2.0, -1.0, 1.0, 3.0], [0, 0, 1, 1]
     assert 0 < PlattScaling().fit(z, y).slope_ < 10
-    with pytest.warns(ConvergenceWarning, match="no finite minimum"):
+    with pytest.warns(ConvergenceWarning, match="separate the classes.*: smooth_targets=True keeps the slope finite"):
         PlattScaling(smooth_targets=False).fit(z, y)
+    with pytest.warns(ConvergenceWarning, match="separate the classes.*: add rows, or take PlattScaling") as warned:
+        BetaCalibration().fit([0.1, 0.2, 0.7, 0.9], y)
+    assert len(warned) == 1
 
 
 def test_isotonic_calibration_is_that_of_scikit_learn() -> None:

@@ -158,6 +158,12 @@ def test_names_and_arguments_must_fit():
         lossfn.define("Mine", lambda _xp, p, y, b, a: a * b * (p - y) ** 2, a=1.0, b=2.0)
 
 
+@pytest.mark.parametrize(("expression", "got"), [(3, "got 3"), (lambda p: p, "got one of (p)")])
+def test_what_is_no_expression_is_refused(expression, got):
+    with raises(TypeError, "Own: expression must be a function of (xp, pred, target); ", got):
+        lossfn.define("Own", expression)
+
+
 def test_a_wrong_override_is_an_error():
     class Wrong(lossfn.PointwiseLoss):
         def expression(self, xp, pred, target):

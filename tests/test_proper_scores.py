@@ -76,6 +76,12 @@ def test_simplified_scores_are_exact_at_certain_forecasts(generator):
     np.testing.assert_array_equal(values, np.repeat(right_and_wrong, 2))
 
 
+@pytest.mark.parametrize(("generator", "got"), [(3, "got 3"), (lambda p: p * p, "got one of (p)")])
+def test_what_is_no_generator_is_refused(generator, got):
+    with raises(TypeError, "savage: generator must be a function of (xp, p); ", got):
+        savage(generator)
+
+
 # errata P02: the seed's generators are not convex
 @pytest.mark.parametrize(
     ("concave", "curvature"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
 from numbers import Real
@@ -135,6 +136,13 @@ def raise_row_outside(owner: str, name: str, target: Any, inside: Any, expected:
     found = f"sums to {row.sum():g}" if (row >= 0).all() else f"holds {row[~(row >= 0)][0]:g}"
     others = f" ({outside.size} rows do not fit)" if outside.size > 1 else ""
     raise ValueError(f"{owner}: {name}{place} is not {expected}: it {found}{others}; {cure}")
+
+
+def check_function(owner: str, name: str, function: Any, *arguments: str) -> None:
+    """Refuse what is no function of these arguments; it may have more."""
+    if not callable(function) or len(inspect.signature(function).parameters) < len(arguments):
+        got = f"one of {inspect.signature(function)}" if callable(function) else repr(function)
+        raise TypeError(f"{owner}: {name} must be a function of ({', '.join(arguments)}); got {got}")
 
 
 def check_out(owner: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Any) -> None:

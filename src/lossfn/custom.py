@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import Field
 from typing import Any
 
-from lossfn import fields
+from lossfn import checks, fields
 from lossfn.fields import Domain
 from lossfn.pointwise import PointwiseLoss
 
@@ -69,6 +69,7 @@ def define(
     """
     if not name.isidentifier():
         raise ValueError(f"the name of a loss must be an identifier; got {name!r}")
+    checks.check_function(name, "expression", expression, "xp", "pred", "target")
     expected = list(inspect.signature(expression).parameters)[3:]
     if expected != list(parameters):
         raise TypeError(

@@ -104,6 +104,7 @@ class SoftmaxLoss(RowwiseLoss):
     #: What ``offset`` adds, in LaTeX.
     offset_formula: ClassVar[str] = ""
     accepted_inputs: ClassVar[tuple[str, ...]] = ("logits",)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         owner = type(self).__name__

@@ -17,7 +17,7 @@ from lossfn.losses.binary import BinaryCrossEntropy
 from lossfn.numerics import log_sigmoid, sigmoid
 from lossfn.objective import LossTerm
 from lossfn.sklearn.coordinates import Coordinates
-from lossfn.sklearn.newton import Solution, minimize_smooth
+from lossfn.sklearn.newton import AT_INFINITY, Solution, minimize_smooth
 
 INSIDE = dataclasses.replace(fields.OPEN_FRACTION, cure="with inputs='logits' nothing is rounded to 0 or 1")
 
@@ -44,16 +44,22 @@ class _OfOneScore(Calibrator):
             checks.raise_outside(type(self).__name__, "scores", values, inside, fields.REAL)
 
 
-def _fit_logistic(owner: str, features: Array, target: Array, weight: Array) -> tuple[Array, float, float]:
-    """Return coefficients, intercept and mean cross-entropy of a logistic regression; targets are probabilities."""
+def _fit_logistic(features: Array, target: Array, weight: Array) -> tuple[Array, float, Solution]:
+    """Return coefficients and intercept of a logistic regression, and its solution; targets are probabilities."""
     loss = BinaryCrossEntropy()
     coordinates = Coordinates.of(features, weight, 0.0, True)
     start = coordinates.start(np.atleast_1d(loss.optimal_constant(target, weight=weight)))
     solution: Solution = minimize_smooth(coordinates.objective(LossTerm(loss, target, weight)), start, TOLERANCE, STEPS)
-    if solution.complaint:
-        warnings.warn(f"{owner}: {solution.complaint}", ConvergenceWarning, stacklevel=3)
     coef, intercept = coordinates.to_features(solution.parameters)
-    return coef[0], float(intercept[0]), solution.value
+    return coef[0], float(intercept[0]), solution
+
+
+def _warn_of(owner: str, complaint: str, cure: str) -> None:
+    """Warn of a fit that is not the best one; where there is none, with the cure."""
+    if complaint == AT_INFINITY:
+        complaint = f"the scores separate the classes, so that steeper curves fit ever better: {cure}"
+    if complaint:
+        warnings.warn(f"{owner}: {complaint}", ConvergenceWarning, stacklevel=3)
 
 
 class PlattScaling(_OfOneScore):
@@ -114,8 +120,9 @@ class PlattScaling(_OfOneScore):
             ones = float(weight @ target) * total
             zeros = total - ones
             target = np.where(codes == 1, (ones + 1) / (ones + 2), 1 / (zeros + 2))
-        coef, self.constant_, _ = _fit_logistic("PlattScaling", values[:, None], target, weight)
+        coef, self.constant_, solution = _fit_logistic(values[:, None], target, weight)
         self.slope_ = float(coef[0])
+        _warn_of("PlattScaling", solution.complaint, "smooth_targets=True keeps the slope finite")
         return self
 
     def predict_proba(self, scores: Any) -> Array:
@@ -245,18 +252,19 @@ class BetaCalibration(_OfOneScore):
         features = np.column_stack([log_p, -log_q])
         target = codes.astype(np.float64)
 
-        def fit_to(chosen: list[int]) -> tuple[float, Array, float]:
+        def fit_to(chosen: list[int]) -> tuple[float, Array, float, str]:
             if not chosen:
                 share = float(weight @ target)
                 return (
                     BinaryCrossEntropy()(np.full_like(target, np.log(share / (1 - share))), target, weight=weight),
                     np.zeros(2),
                     float(np.log(share / (1 - share))),
+                    "",
                 )
-            coef, constant, value = _fit_logistic("BetaCalibration", features[:, chosen], target, weight)
+            coef, constant, solution = _fit_logistic(features[:, chosen], target, weight)
             shape = np.zeros(2)
             shape[chosen] = coef
-            return value, shape, constant
+            return solution.value, shape, constant, solution.complaint
 
         # The objective is convex: if the free minimum is outside, the best one lies on an edge, or in the corner.
         best = fit_to([0, 1])
@@ -264,6 +272,7 @@ class BetaCalibration(_OfOneScore):
             edges = [found for chosen in ([0], [1]) if (found := fit_to(chosen))[1].min() >= 0]
             best = min([*edges, fit_to([])], key=lambda found: found[0])
         (self.a_, self.b_), self.c_ = map(float, best[1]), best[2]
+        _warn_of("BetaCalibration", best[3], "add rows, or take PlattScaling of logits, whose slope stays finite")
         return self
 
     def predict_proba(self, scores: Any) -> Array:

@@ -12,6 +12,9 @@ from lossfn import checks, fields
 from lossfn.engine.batch import to_numpy
 from lossfn.fields import Domain
 
+# Squares of weights, and sums of squares of any number of rows, are neither 0 nor infinite.
+SMALLEST_WEIGHT = 1e-140
+
 KINDS = ("positive", "top_label", "class_wise")
 
 
@@ -94,6 +97,12 @@ def _weights(owner: str, weight: Any, shape: tuple[int, ...]) -> NDArray[np.floa
     if values.shape != shape:
         raise ValueError(f"{owner}: weight must have shape {shape}; got {values.shape}")
     checks.check_weights(owner, values)
+    unfit = (values > 0) & ~((values >= SMALLEST_WEIGHT) & (values <= 1 / SMALLEST_WEIGHT))
+    if unfit.any():
+        raise ValueError(
+            f"{owner}: weights must be 0 or between {SMALLEST_WEIGHT:g} and {1 / SMALLEST_WEIGHT:g}, so that they can "
+            f"be squared; got {values[unfit][0]:g}. Divide all by their mean"
+        )
     return values
 
 

@@ -187,9 +187,9 @@ def _score(
 ) -> ScoreResult:
     """Return one score of one loss over all folds, or the reason why there is none."""
     if measure.needs_prediction and any(fit.held_out.prediction is None for fit in fits):
-        return ScoreResult(
-            None, None, None, f"{candidate.key} estimates the {candidate.functional}, not a probability."
-        )
+        estimated = candidate.functional
+        estimate = estimated if estimated == "nothing" else f"the {estimated}, not a probability"
+        return ScoreResult(None, None, None, f"{candidate.key} estimates {estimate}.")
     if not all(np.isfinite(_shown(fit.held_out)).all() for fit in fits):
         return ScoreResult(None, None, None, f"{candidate.key} predicts an infinite value for some held-out rows.")
     values = [measure(fit.held_out) for fit in fits]

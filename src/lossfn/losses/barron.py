@@ -16,9 +16,9 @@ QUADRATIC, LOGARITHMIC, GAUSSIAN = LIMITS = (2.0, 0.0, -math.inf)
 class Barron(PointwiseLoss):
     r"""b/alpha · ((1 + (r/scale)²/b)^(alpha/2) − 1) with b = 2 − alpha: from least squares to ignoring outliers.
 
-    Elicits an M-location. With u = r/scale, alpha = 2 is u²/2, alpha = 1 is √(1 + u²) − 1 (:class:`PseudoHuber`),
-    alpha = 0 is log(1 + u²/2) (:class:`Cauchy`), alpha = −2 is 2u²/(u² + 4) (:class:`GemanMcClure`) and alpha = −∞ is
-    1 − e^(−u²/2) (:class:`Welsch`). All are u²/2 near zero: the square of the scale times this loss is r²/2 there, as
+    Elicits an M-location. With u = r/scale, alpha = 2 is u²/2, alpha = 1 is √(1 + u²) − 1 (``PseudoHuber``),
+    alpha = 0 is log(1 + u²/2) (``Cauchy``), alpha = −2 is 2u²/(u² + 4) (``GemanMcClure``) and alpha = −∞ is
+    1 − e^(−u²/2) (``Welsch``). All are u²/2 near zero: the square of the scale times this loss is r²/2 there, as
     the losses with names of their own are. Convex for alpha >= 1 only; below, start from a robust fit.
 
     Parameters

@@ -106,7 +106,7 @@ class AbsolutePercentageError(PointwiseLoss):
 
     That is the median after weighting the distribution by 1 / |y|: it lies below the median of positive targets, so
     forecasts trained with it are systematically low, and small targets dominate. A target 0 is refused, because no
-    number is right there: leave such rows out with ``mask=(target != 0)``, or use :class:`AbsoluteError` divided by
+    number is right there: leave such rows out with ``mask=(target != 0)``, or use ``AbsoluteError`` divided by
     the mean target of all rows (weighted MAPE). The gradient at a tie is 0; the Hessian is 0 and leaves out the spike
     there.
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lossfn import checks
 from lossfn.engine.namespaces import array_namespace
 from lossfn.engine.trace import Recorder, as_node, symbol
 from lossfn.losses.probability import ProbabilityScore
@@ -87,6 +88,8 @@ def savage(generator: Generator) -> SavageScore:
 
     Raises
     ------
+    TypeError
+        If G is no function of two arguments.
     ValueError
         If G is not convex: its score would reward wrong forecasts.
 
@@ -119,6 +122,7 @@ def savage(generator: Generator) -> SavageScore:
     """
     from lossfn.verify import findings
 
+    checks.check_function("savage", "generator", generator, "xp", "p")
     score = SavageScore(generator)
     check_convex(score)
     for finding in findings(score):
