@@ -242,6 +242,19 @@ def test_the_command_on_wine_with_names_of_classes(tmp_path: Path, capsys: pytes
     assert "--task multiclass" in page
 
 
+def test_a_class_without_weight_gets_no_probability(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    iris = load_iris(as_frame=True)
+    iris.frame[::3].to_csv(tmp_path / "iris.csv", index=False)
+    command = ["compare", str(tmp_path / "iris.csv"), "--target", "target", "--task", "multiclass", "--l2", "0.01"]
+    losses = ["--losses", "CrossEntropy,CrossEntropy(class_weight=(0,1,1))"]
+    assert main([*command, *losses, "--folds", "2", "--repeats", "1"]) == 0
+    assert "estimates the class, not a probability" in " ".join(capsys.readouterr().out.split())
+    model = LinearClassifier(CrossEntropy(class_weight=(0.0, 1, 1)), l2=0.01)
+    with pytest.warns(ConvergenceWarning, match="no finite minimum"):
+        model.fit(iris.data, iris.target)
+    assert not hasattr(model, "predict_proba")
+
+
 def test_weight_two_equals_a_row_twice() -> None:
     iris = load_iris()
     features, labels = iris.data[::3], iris.target[::3]

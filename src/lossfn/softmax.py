@@ -211,7 +211,7 @@ class SoftmaxLoss(RowwiseLoss):
         if self.inputs != "logits":
             return rf"\phi'_j{self._where(1)}"
         penalty = rf" + {2 * self.z_loss:g} t p_j" if self.z_loss else ""
-        return rf"{self._per('')} \left(\phi'_j - p_j \sum_k \phi'_k{penalty}\right){self._where(1)}"
+        return rf"{self._factor(1)} \left(\phi'_j - p_j \sum_k \phi'_k{penalty}\right){self._where(1)}"
 
     @property
     def hessian_formula(self) -> str:
@@ -220,14 +220,15 @@ class SoftmaxLoss(RowwiseLoss):
             return rf"\delta_{{ij}} \phi''_j{self._where(2)}"
         inner = r"\sum_k (\delta_{ik} - p_i)\, \phi''_k\, (\delta_{jk} - p_j) - p_i (\delta_{ij} - p_j) \sum_k \phi'_k"
         penalty = rf" + {2 * self.z_loss:g} p_i (p_j + t (\delta_{{ij}} - p_j))" if self.z_loss else ""
-        return rf"{self._per('^{2}')} \left({inner}{penalty}\right){self._where(2)}"
+        return rf"{self._factor(2)} \left({inner}{penalty}\right){self._where(2)}"
 
     @property
     def _letter(self) -> str:
         return self.term.head_symbols[0]
 
-    def _per(self, power: str) -> str:
-        return "" if self.divisor == 1 else rf"\frac{{1}}{{{self.divisor:g}{power}}}"
+    def _factor(self, order: int) -> str:
+        """Return what each derivative by a score has for the divisor."""
+        return "" if self.divisor == 1 else rf"\frac{{1}}{{{self.divisor**order:g}}}"
 
     def _where(self, order: int) -> str:
         """Return what the letters stand for, the derivatives of a term up to an order among them."""
