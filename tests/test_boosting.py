@@ -188,6 +188,22 @@ def test_starts_are_finite_and_best(loss) -> None:
     assert np.isfinite(start).all()
 
 
+@every_engine
+@pytest.mark.parametrize("loss", [lossfn.OrdinalAbsolute(), lossfn.SigmoidMargin()], ids=label)
+def test_flat_starts_are_left(engine: str, loss: lossfn.Loss) -> None:
+    features, number = problem()
+    target = number > np.median(number) if loss.task == "binary" else np.digitize(number, [0.0, 3.0])
+    model = BoostedClassifier(loss, engine=engine, n_estimators=20, **THREADS[engine]).fit(features, target)
+    assert not model.start_.any()
+    assert model.score(features, target) > np.bincount(target).max() / len(target) + 0.2
+
+
+def test_best_constants_that_fit_all_rows_are_kept() -> None:
+    assert Objective(lossfn.SigmoidMargin()).start(np.ones(5)) == Objective(lossfn.SigmoidMargin()).start(np.ones(9))
+    assert Objective(lossfn.SigmoidMargin()).start(np.ones(5)) > 0
+    assert Objective(lossfn.SquaredError()).start(np.full(5, 3.0)) == [3.0]
+
+
 def test_infinite_starts_are_replaced() -> None:
     assert Objective(lossfn.Poisson()).start(np.zeros(5)) == [-10.0]
     assert Objective(lossfn.BinaryCrossEntropy()).start(np.ones(5)) == [10.0]

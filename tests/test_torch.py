@@ -327,6 +327,21 @@ def test_bounds_of_the_curvature_are_compiled_too():
     torch.testing.assert_close(compiled(pred.detach(), target), gradient_and_bound(pred.detach(), target))
 
 
+def test_totals_products_and_lists_are_compiled_too():
+    loss, rows = Huber(), CrossEntropy()
+    pred, target = draw(loss, 20)
+    scores, labels = draw(rows, 20)
+    pred, scores, weight = pred.detach(), scores.detach(), [0.5, 2.0] * 10
+
+    def computed(pred, target, scores, labels):
+        totals = loss.total(pred, target, weight=weight), loss.total(pred, target)
+        product = rows.hessian_vector_product(scores, labels, scores)
+        return totals[0].mean(), totals[1].sum, totals[1].weight, product, loss(pred, weight)
+
+    compiled = torch.compile(computed, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(pred, target, scores, labels), computed(pred, target, scores, labels))
+
+
 # ---- mixed precision ------------------------------------------------------------------------------------------------
 
 

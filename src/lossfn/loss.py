@@ -191,9 +191,14 @@ class Loss:
         >>> print(total.sum, total.weight, total.mean())
         9.0 3 3.0
         """
+        if tensors.is_being_compiled():
+            return Total(*tensors.as_node(self, "_totals", pred, target, weight, mask))
+        return Total(*self._totals(pred, target, weight, mask))
+
+    def _totals(self, pred: Any, target: Any, weight: Any, mask: Any) -> tuple[Any, Any]:
         batch = self._prepare(pred, target, weight, mask)
         total_weight = reduce.total_weight(batch.library, batch.element_weight(), batch.shape)
-        return Total(batch.hand_back(self._evaluator.weighted_sum(batch)), batch.hand_back(total_weight))
+        return batch.hand_back(self._evaluator.weighted_sum(batch)), batch.hand_back(total_weight)
 
     def value_and_gradient(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 
 from lossfn import checks, constant, reduce
 from lossfn.class_fields import class_index, class_weights
-from lossfn.engine import rows
+from lossfn.engine import rows, tensors
 from lossfn.engine.batch import Batch
 from lossfn.engine.namespaces import ArrayNamespace
 from lossfn.engine.rows import Part, RowEvaluator
@@ -215,6 +215,9 @@ class RowwiseLoss(Loss):
         >>> print(lossfn.CrossEntropy().hessian_vector_product([[0.0, 1.0]], [0], [[1.0, 0.0]]).round(4))
         [[ 0.1966 -0.1966]]
         """
+        options = {"weight": weight, "mask": mask, "reduction": reduction, "denominator": denominator}
+        if tensors.is_being_compiled():
+            return tensors.as_node(self, "hessian_vector_product", pred, target, vector, **options)
         owner = type(self).__name__
         checks.check_reduction(owner, reduction, denominator)
         batch = self._prepare(pred, target, weight, mask, "hessian_product")

@@ -28,6 +28,8 @@ from .curvature import (
 # The best constant is infinite where a rate or probability is 0 or 1, or two quantiles are one. Boosting starts at this
 # logarithm or logit then: from infinity no gradient leads back.
 FARTHEST_START = 10.0
+# What is left of the slopes, as a share of those at equal scores, where a start is flat.
+FLAT = 1e-3
 
 
 class Objective:
@@ -117,6 +119,7 @@ class Objective:
     def start(self, target: Any, weight: Any = None, *, classes: int | None = None) -> np.ndarray:
         """Return the raw scores to start from, (H,): the best constant, or ±10 where that is infinite.
 
+        Around their own best constant bounded losses of classes may be flat: then 0, from where gradients lead on.
         ``classes`` says how many there are, for losses of rows; without it, the largest label does.
         """
         target = labels_for(self.loss, target)
@@ -125,7 +128,16 @@ class Objective:
         else:
             best = np.atleast_1d(self.loss.optimal_constant(target, weight=weight))
         start: np.ndarray = np.nan_to_num(best, nan=0.0, posinf=FARTHEST_START, neginf=-FARTHEST_START)
-        return start
+        is_smooth = isinstance(self.loss, RowwiseLoss) or self.loss.smoothness > 0
+        if self.loss.task == "regression" or not is_smooth or (target == target[:1]).all():
+            return start
+        steepest = self._steepest(start, target)
+        return np.zeros_like(start) if steepest < FLAT * self._steepest(np.zeros_like(start), target) else start
+
+    def _steepest(self, constant: np.ndarray, target: Any) -> float:
+        """Return the largest slope of a row where all have the same scores."""
+        scores = np.tile(constant, (len(target), 1)) if self.loss.takes_vectors else np.full(len(target), constant[0])
+        return float(np.abs(self.loss.gradient(scores, target, reduction="sum")).max(initial=0.0))
 
     # ---- checks -------------------------------------------------------------------------------------------------
 

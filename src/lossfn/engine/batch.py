@@ -126,7 +126,8 @@ def _library(kind: Any) -> str | None:
         root: str = base.__module__.partition(".")[0]
         if root in ("jax", "jaxlib"):
             return "jax"
-        if root in ("torch", "numpy"):
+        # PyTorch has lists and tuples of its own.
+        if root == "numpy" or (root == "torch" and hasattr(kind, "dtype")):
             return root
     return None
 
