@@ -198,6 +198,12 @@ def test_flat_starts_are_left(engine: str, loss: lossfn.Loss) -> None:
     assert model.score(features, target) > np.bincount(target).max() / len(target) + 0.2
 
 
+def test_starts_do_not_look_at_rows_without_weight() -> None:
+    objective = Objective(lossfn.SigmoidMargin())
+    assert objective.start(np.array([1.0, 1.0, -1.0, np.nan]), np.array([2.0, 1.0, 1.0, 0.0])) == [0.0]
+    assert objective.start(np.array([1.0, 1.0, -1.0]), np.array([2.0, 1.0, 0.0])) == objective.start(np.ones(3))
+
+
 def test_best_constants_that_fit_all_rows_are_kept() -> None:
     assert Objective(lossfn.SigmoidMargin()).start(np.ones(5)) == Objective(lossfn.SigmoidMargin()).start(np.ones(9))
     assert Objective(lossfn.SigmoidMargin()).start(np.ones(5)) > 0

@@ -129,10 +129,11 @@ class Objective:
             best = np.atleast_1d(self.loss.optimal_constant(target, weight=weight))
         start: np.ndarray = np.nan_to_num(best, nan=0.0, posinf=FARTHEST_START, neginf=-FARTHEST_START)
         is_smooth = isinstance(self.loss, RowwiseLoss) or self.loss.smoothness > 0
-        if self.loss.task == "regression" or not is_smooth or (target == target[:1]).all():
+        counted = target if weight is None else target[np.asarray(weight) > 0]
+        if self.loss.task == "regression" or not is_smooth or (counted == counted[:1]).all():
             return start
-        steepest = self._steepest(start, target)
-        return np.zeros_like(start) if steepest < FLAT * self._steepest(np.zeros_like(start), target) else start
+        equal = np.zeros_like(start)
+        return equal if self._steepest(start, counted) < FLAT * self._steepest(equal, counted) else start
 
     def _steepest(self, constant: np.ndarray, target: Any) -> float:
         """Return the largest slope of a row where all have the same scores."""
