@@ -51,7 +51,7 @@ AMOUNTS = (
     lossfn.Expectile(tau=0.9),
     lossfn.GaussianNLL(),
 )
-COUNTS = (lossfn.Poisson(), lossfn.Gamma())
+COUNTS = (lossfn.Poisson(), lossfn.Gamma(), lossfn.AbsolutePercentageError())
 LABELS = (lossfn.BinaryCrossEntropy(), lossfn.BinaryFocal(gamma=2.0), lossfn.Hinge())
 CLASSES = (lossfn.CrossEntropy(), lossfn.SoftmaxFocal(gamma=2.0), lossfn.MulticlassBrier())
 
@@ -75,7 +75,7 @@ def amounts() -> Iterator[Problem]:
 
 
 def counts() -> Iterator[Problem]:
-    """Name, features and target of positive whole numbers."""
+    """Name, features and target of positive numbers."""
     features, target = datasets.load_diabetes(return_X_y=True)
     yield "diabetes", features, target
     wine = datasets.load_wine().data

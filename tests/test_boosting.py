@@ -242,6 +242,29 @@ def test_kinks_are_majorized_up_to_ten_rows(loss: lossfn.PointwiseLoss) -> None:
     assert Objective(loss).curvature == "majorizing"
 
 
+@every_engine
+def test_percentages_of_targets_over_powers_of_ten_are_trained(engine: str) -> None:
+    # One limit of curvature for slopes of 1 / |target| sent the loss to five times that of the best constant.
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(1000, 5))
+    target = np.exp(features[:, 0] + 0.5 * features[:, 1] + 2 * rng.normal(size=1000))
+    loss = lossfn.AbsolutePercentageError()
+    model = BoostedRegressor(loss, engine=engine, n_estimators=100, **THREADS[engine]).fit(features, target)
+    constant = loss(np.full(1000, loss.optimal_constant(target)), target)
+    assert loss(model.predict(features), target) < 0.95 * constant
+    assert Objective(loss).curvature == "majorizing"
+
+
+def test_limits_of_majorized_percentages_follow_their_slopes() -> None:
+    target, weight = np.array([1.0, 10.0, 1e-3, 5.0, 1.0]), np.array([1.0, 2.0, 1.0, 0.0, 1.0])
+    scores = target * np.array([1 + 1e-9, 1 - 1e-9, 1 + 1e-9, 1.0, 1e6])
+    curvature = Objective(lossfn.AbsolutePercentageError()).derivatives(scores, target, weight)[1]
+    row = Objective(lossfn.AbsolutePercentageError(), "fitted").derivatives(scores, target, weight)[1][0]
+    steepness = 1 / target / np.average(1 / target, weights=weight)
+    np.testing.assert_allclose(curvature[:4], (10 * row * weight * np.maximum(1, steepness))[:4], rtol=1e-9)
+    np.testing.assert_allclose(curvature[4], row / 10, rtol=1e-9)
+
+
 @pytest.mark.parametrize("curvature", ["majorizing", "fitted"])
 def test_heads_of_a_residual_each_are_trained_as_losses_of_their_own(curvature: str) -> None:
     rng = np.random.default_rng(0)
@@ -257,20 +280,23 @@ def test_heads_of_a_residual_each_are_trained_as_losses_of_their_own(curvature: 
     assert Objective(lossfn.MultiQuantile(crossing="impossible")).curvature == "exact"
 
 
-def test_workers_add_up_what_concerns_all_rows() -> None:
-    loss = lossfn.Pinball(tau=0.7)
+@pytest.mark.parametrize("name", ["fitted", "majorizing"])
+def test_workers_add_up_what_concerns_all_rows(name: str) -> None:
+    loss = lossfn.AbsolutePercentageError()
     scores, target = draw(loss, 50)
-    whole = gradient_and_curvature(loss, "fitted", scores, target, None, lambda numbers: numbers)[1]
-    sums: list[np.ndarray] = []
+    whole = gradient_and_curvature(loss, name, scores, target, None, lambda numbers: numbers)[1]
+    parts = (slice(20), slice(20, None))
+    asked: list[list[np.ndarray]] = [[], []]
 
     def remember(numbers: np.ndarray) -> np.ndarray:
-        sums.append(numbers)
+        asked[part].append(numbers)
         return numbers
 
-    for part in (slice(20), slice(20, None)):
-        gradient_and_curvature(loss, "fitted", scores[part], target[part], None, remember)
-    halves = gradient_and_curvature(loss, "fitted", scores[:20], target[:20], None, lambda _: sums[0] + sums[1])[1]
-    np.testing.assert_allclose(halves, whole[:20], rtol=1e-14)
+    for part in (0, 1):
+        gradient_and_curvature(loss, name, scores[parts[part]], target[parts[part]], None, remember)
+    sums = iter([first + second for first, second in zip(*asked, strict=True)])
+    first = gradient_and_curvature(loss, name, scores[:20], target[:20], None, lambda _: next(sums))[1]
+    np.testing.assert_allclose(first, whole[:20], rtol=1e-14)
 
 
 def test_curvatures_that_a_loss_lacks_are_refused() -> None:

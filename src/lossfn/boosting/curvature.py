@@ -47,10 +47,11 @@ def _bends_abruptly(loss: BoostedLoss) -> bool:
 
 
 def is_majorized_at_kinks(loss: BoostedLoss) -> bool:
-    """Whether a loss with kinks is one of residuals, so that a secant for each can stand for its curvature."""
-    return (
-        isinstance(loss, PointwiseLoss) and loss.hessian_is_partial and loss.task == "regression" and loss.of_residuals
-    )
+    """Whether a loss with kinks has them at the target, so that a secant for each row can stand for its curvature."""
+    if not isinstance(loss, PointwiseLoss) or not loss.hessian_is_partial or loss.task != "regression":
+        return False
+    # Of one head, slopes may differ between targets, as those of percentages do.
+    return loss.of_residuals or (loss.convex and len(loss.heads) == 1)
 
 
 def default_curvature(loss: BoostedLoss, sets_leaves: bool = False) -> str:
@@ -81,14 +82,7 @@ def gradient_and_curvature(
         return gradient, of_the_whole(gradient)
     if name == "majorizing" and is_majorized_at_kinks(loss):
         gradient = loss.gradient(scores, target, **options)
-        of_heads = target.reshape(-1, *[1] * (scores.ndim - 1))
-        mirrored = loss.gradient(2 * of_heads - scores, target, **options)
-        # ψ(r)/r of an even loss, and 1 / (2 |r|) of every pinball: the parabola that touches both branches.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            secant = np.where(scores == of_heads, np.inf, (gradient - mirrored) / (2 * (scores - of_heads)))
-        row = of_the_whole(gradient)
-        # Rows without weight may hold anything.
-        return gradient, np.where(row > 0, np.clip(secant, row / MOST_ROWS, MOST_ROWS * row), 0).astype(gradient.dtype)
+        return gradient, _secants(loss, gradient, scores, target, weight, of_the_whole(gradient), over_workers)
     # What majorizes a loss of one number is called a bound of the diagonal where there are several.
     bound = "majorizing" if isinstance(loss, PointwiseLoss) else "diagonal_bound"
     asked = bound if name in ("majorizing", "diagonal_bound") else name
@@ -103,6 +97,33 @@ def gradient_and_curvature(
     if loss.gradient_lipschitz is None and _bends_abruptly(loss):
         curvature = np.minimum(curvature, MOST_ROWS * floor)
     return gradient, curvature
+
+
+def _secants(
+    loss: BoostedLoss,
+    gradient: np.ndarray,
+    scores: Any,
+    target: Any,
+    weight: Any,
+    row: np.ndarray,
+    over_workers: Callable[[Any], Any],
+) -> np.ndarray:
+    """Return the curvatures of the parabolas that touch both branches of a loss with a kink, within limits.
+
+    They are ψ(r)/r of an even loss, and 1 / (2 |r|) of every pinball.
+    """
+    of_heads = target.reshape(-1, *[1] * (scores.ndim - 1))
+    jump = np.abs(gradient - loss.gradient(2 * of_heads - scores, target, weight=weight, reduction="sum"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        secant = np.where(scores == of_heads, np.inf, jump / (2 * np.abs(scores - of_heads)))
+    # One limit for slopes of 1 / |target| would make the steps of small targets, which have most curvature, huge.
+    of_rows = np.broadcast_to(1.0 if weight is None else per_row(weight, gradient), gradient.shape)
+    sums = over_workers(np.concatenate([jump.sum(axis=0), (of_rows * (jump > 0)).sum(axis=0)], axis=None))
+    total, count = sums.reshape(2, *row.shape[1:])
+    steepness = jump * count / np.maximum(of_rows * total, TINY)
+    limit = MOST_ROWS * row * np.maximum(1, steepness)
+    # Rows without weight may hold anything.
+    return np.where(row > 0, np.clip(secant, row / MOST_ROWS, limit), 0).astype(gradient.dtype)
 
 
 def as_in_engine(
